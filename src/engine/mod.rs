@@ -1,0 +1,357 @@
+//! Where a node runs. The trait [`Engine`] and the values that pass through it.
+//!
+//! `container.rs` speaks to Podman and Docker (the only file that knows bollard), `fake.rs` is a stricter stand-in.
+//! An engine knows nodes, volumes and networks, never clusters, kubeconfigs or what runs inside.
+//! Every resource that an engine makes carries [`Labels`]; an engine refuses to touch any that lacks [`LABEL_CLUSTER`].
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Label with the cluster's name; nothing without it is ever touched.
+pub const LABEL_CLUSTER: &str = "dev.sandbar.cluster";
+/// Label with the version of the CLI that made the resource.
+pub const LABEL_VERSION: &str = "dev.sandbar.version";
+/// Label with the integer of the node contract.
+pub const LABEL_CONTRACT: &str = "dev.sandbar.contract";
+/// Label with a digest of the resolved specification, to see whether `up` changes anything.
+pub const LABEL_SPEC: &str = "dev.sandbar.spec";
+
+/// Labels of a resource.
+pub type Labels = BTreeMap<String, String>;
+/// A stream of bytes out of an engine.
+pub type Reader = Pin<Box<dyn AsyncRead + Send>>;
+/// A stream of bytes into an engine.
+pub type Writer = Pin<Box<dyn AsyncWrite + Send>>;
+
+/// Which engine this is, for reports and messages.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EngineInfo {
+    /// `podman`, `docker` or `fake`.
+    pub kind: String,
+    /// The engine's own version, such as `4.3.1`.
+    pub version: String,
+    /// Where its API is, such as `unix:///run/podman/podman.sock`.
+    pub endpoint: String,
+    /// Whether the engine runs as an ordinary user.
+    pub rootless: bool,
+    /// How far the node is privileged there, in words, such as `privileged` or `all capabilities`.
+    pub privilege: String,
+}
+
+/// A port of the host that leads to a port of the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PortForward {
+    /// Address on the host, loopback unless the user asked.
+    pub host_address: IpAddr,
+    /// Port on the host; never 0, Sandbar picks.
+    pub host_port: u16,
+    /// Port in the node (TCP).
+    pub node_port: u16,
+}
+
+/// Everything an engine needs to create a node. All names are Sandbar's (`sandbar-NAME`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeSpec {
+    /// Name of the container or machine, of its network and of its volume.
+    pub name: String,
+    /// Host name inside.
+    pub hostname: String,
+    /// Image reference or ID, present in the engine.
+    pub image: String,
+    /// Labels for the node, its network and its volume.
+    pub labels: Labels,
+    /// Ports to forward.
+    pub ports: Vec<PortForward>,
+    /// Environment of the first process. Never secrets.
+    pub environment: BTreeMap<String, String>,
+    /// CPU limit in thousandths of a core; none means unlimited.
+    pub cpu_millis: Option<u32>,
+    /// Memory limit in bytes; none means unlimited.
+    pub memory_bytes: Option<u64>,
+    /// Files to place before the first start: path inside, mode, content.
+    pub files: Vec<(PathBuf, u32, Vec<u8>)>,
+}
+
+/// What an engine says of a node's run.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub enum RunState {
+    /// Made and never started.
+    Created,
+    /// Its first process runs.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Ended.
+    #[serde(rename_all = "camelCase")]
+    Exited {
+        /// Exit status of the first process.
+        code: i64,
+        /// Whether the kernel ended it for want of memory.
+        out_of_memory: bool,
+    },
+    /// The engine is between two states, or says something unknown; the text is the engine's.
+    #[serde(rename_all = "camelCase")]
+    Other {
+        /// The engine's word.
+        text: String,
+    },
+}
+
+/// A node as the engine has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeState {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: Labels,
+    /// Whether it runs.
+    pub run: RunState,
+    /// The forwards it was created with.
+    pub ports: Vec<PortForward>,
+    /// Image it was created from (the engine's image ID).
+    pub image_id: String,
+    /// When it was created (RFC 3339).
+    pub created: String,
+    /// Address on the engine's network while it runs.
+    pub address: Option<IpAddr>,
+}
+
+/// One resource of ours in the engine, for `gc` and `rm`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ResourceKind {
+    /// A container or machine.
+    Node,
+    /// A volume.
+    Volume,
+    /// A network.
+    Network,
+}
+
+/// A resource of ours that the engine lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// What it is.
+    pub kind: ResourceKind,
+    /// Its name.
+    pub name: String,
+    /// Its labels; [`LABEL_CLUSTER`] is always among them.
+    pub labels: Labels,
+}
+
+/// An image in the engine's own store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageInfo {
+    /// `sha256:` and the digest of its configuration.
+    pub id: String,
+    /// Its names, such as `localhost/hello:1`.
+    pub names: Vec<String>,
+    /// Its labels.
+    pub labels: Labels,
+    /// Digests of its uncompressed layers, first to last.
+    pub diff_ids: Vec<String>,
+    /// Such as `amd64`.
+    pub architecture: String,
+    /// Unpacked size in bytes.
+    pub size_bytes: u64,
+}
+
+/// A program to run in a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecRequest {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Additional environment.
+    pub environment: Vec<String>,
+    /// Whether standard input is connected.
+    pub stdin: bool,
+    /// Whether to give it a terminal; then `stderr` of the session is empty.
+    pub terminal: Option<TerminalSize>,
+}
+
+/// Size of a terminal in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Characters a line.
+    pub columns: u16,
+    /// Lines.
+    pub rows: u16,
+}
+
+/// A program that runs in a node.
+pub struct ExecSession {
+    /// Its standard input; closed when dropped or shut down. None unless asked for.
+    pub stdin: Option<Writer>,
+    /// Its standard output.
+    pub stdout: Reader,
+    /// Its standard error.
+    pub stderr: Reader,
+    /// What can be asked of it while it runs.
+    pub control: Box<dyn ExecControl>,
+}
+
+/// Control of a running [`ExecSession`].
+#[async_trait]
+pub trait ExecControl: Send + Sync {
+    /// Waits for the end, to be called once the outputs are at their end, and returns the exit status.
+    async fn wait(&self) -> Result<i64, EngineError>;
+    /// Tells the program that its terminal has another size.
+    async fn resize(&self, size: TerminalSize) -> Result<(), EngineError>;
+}
+
+/// What an engine consumes for a node at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeStats {
+    /// Memory in bytes, without reclaimable cache where the engine tells.
+    pub memory_bytes: u64,
+    /// CPU time used so far, in nanoseconds.
+    pub cpu_nanos: u64,
+}
+
+/// Why an engine could not do something. The text says what was tried; hints are added at the edge.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No engine is installed.
+    #[error("no container engine is installed (looked for {looked_for})")]
+    NotInstalled {
+        /// What was looked for, in words.
+        looked_for: String,
+    },
+    /// An engine is installed, its API does not answer.
+    #[error("{engine} is installed, but its API at {endpoint} does not answer: {reason}")]
+    Unreachable {
+        /// `podman` or `docker`.
+        engine: String,
+        /// Where it was tried.
+        endpoint: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// The engine runs, but refuses what a node needs.
+    #[error("{engine} cannot run privileged containers: {reason}")]
+    PrivilegeRefused {
+        /// `podman` or `docker`.
+        engine: String,
+        /// The engine's words.
+        reason: String,
+    },
+    /// A host port is held by someone else.
+    #[error("port {port} on {address} is taken")]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// The host address.
+        address: IpAddr,
+    },
+    /// There is no such node, image, volume or network.
+    #[error("{what} {name} does not exist")]
+    NotFound {
+        /// `node`, `image`, …
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A resource of that name exists already.
+    #[error("{what} {name} exists already")]
+    AlreadyExists {
+        /// `node`, `image`, …
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A resource of that name exists and is not Sandbar's.
+    #[error("{what} {name} exists and was not made by Sandbar")]
+    Foreign {
+        /// `node`, `volume`, `network`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The node does not run.
+    #[error("node {name} is not running")]
+    NotRunning {
+        /// Its name.
+        name: String,
+    },
+    /// It did not answer in time.
+    #[error("{engine} did not answer within {after:?} while it should {operation}")]
+    TimedOut {
+        /// The engine.
+        engine: String,
+        /// What it should do.
+        operation: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// Anything else that the engine said.
+    #[error("{engine} could not {operation}: {reason}")]
+    Refused {
+        /// The engine.
+        engine: String,
+        /// What it should do, such as `create the node`.
+        operation: String,
+        /// The engine's words.
+        reason: String,
+    },
+}
+
+/// Where a node runs: Podman, Docker, later a QEMU machine.
+///
+/// Every method has its own deadline inside; none waits for ever but [`Engine::logs`] with `follow` and a running exec.
+/// Every removing method is idempotent: what is not there is not an error.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Which engine it is.
+    fn info(&self) -> &EngineInfo;
+    /// Makes the network for a node.
+    async fn create_network(&self, name: &str, labels: &Labels) -> Result<(), EngineError>;
+    /// Makes the volume for a node; one that exists with our label is kept, and that is fine.
+    async fn create_volume(&self, name: &str, labels: &Labels) -> Result<(), EngineError>;
+    /// Makes the node on its network and volume (both named like it), with its files in place, not started.
+    async fn create_node(&self, spec: &NodeSpec) -> Result<(), EngineError>;
+    /// Starts it; one that runs is fine. A taken port is [`EngineError::PortTaken`].
+    async fn start_node(&self, name: &str) -> Result<(), EngineError>;
+    /// Stops it: SIGTERM, SIGKILL after `grace`; one that is stopped is fine.
+    async fn stop_node(&self, name: &str, grace: Duration) -> Result<(), EngineError>;
+    /// Sends a signal to its first process.
+    async fn kill_node(&self, name: &str, signal: &str) -> Result<(), EngineError>;
+    /// Freezes it.
+    async fn pause_node(&self, name: &str) -> Result<(), EngineError>;
+    /// Thaws it.
+    async fn unpause_node(&self, name: &str) -> Result<(), EngineError>;
+    /// Removes a resource of ours, running or not.
+    async fn remove(&self, kind: &ResourceKind, name: &str) -> Result<(), EngineError>;
+    /// The node of that name, or none.
+    async fn inspect_node(&self, name: &str) -> Result<Option<NodeState>, EngineError>;
+    /// All nodes of ours.
+    async fn list_nodes(&self) -> Result<Vec<NodeState>, EngineError>;
+    /// All resources of ours.
+    async fn list_resources(&self) -> Result<Vec<Resource>, EngineError>;
+    /// Runs a program in a running node.
+    async fn exec(&self, name: &str, request: ExecRequest) -> Result<ExecSession, EngineError>;
+    /// Unpacks a tar stream at `directory` in the node, running or not.
+    async fn copy_in(&self, name: &str, directory: &str, archive: Reader) -> Result<(), EngineError>;
+    /// A tar stream of `path` in the node, running or not.
+    async fn copy_out(&self, name: &str, path: &str) -> Result<Reader, EngineError>;
+    /// What its first process printed; `tail` limits to so many last lines.
+    async fn logs(&self, name: &str, follow: bool, tail: Option<u32>) -> Result<Reader, EngineError>;
+    /// What it consumes.
+    async fn stats(&self, name: &str) -> Result<NodeStats, EngineError>;
+    /// An image of the engine's own store, or none.
+    async fn inspect_image(&self, reference: &str) -> Result<Option<ImageInfo>, EngineError>;
+    /// A docker-archive of an image, layers uncompressed.
+    async fn export_image(&self, reference: &str) -> Result<Reader, EngineError>;
+    /// Loads a docker-archive or OCI archive into the engine's store and returns the names it brought.
+    async fn import_image(&self, archive: Reader) -> Result<Vec<String>, EngineError>;
+    /// IPv4 subnets of the engine's own networks, to keep pods and services out of their way.
+    async fn subnets(&self) -> Result<Vec<String>, EngineError>;
+}

@@ -1,0 +1,8 @@
+//! Sandbar: a whole edge Kubernetes cluster on a laptop in seconds.
+//!
+//! Data goes one way: arguments and cluster file → `ClusterSpec` → `Plan` → engine → node → kubeconfig, and comes back
+//! as one report. The library never reads the environment, the home directory or the terminal; a `Context` built in
+//! `main` carries them.
+
+pub mod engine;
+pub mod error;
