@@ -4,5 +4,17 @@
 //! as one report. The library never reads the environment, the home directory or the terminal; a `Context` built in
 //! `main` carries them.
 
+pub mod cli;
+pub mod cluster;
+pub mod context;
 pub mod engine;
+pub mod env;
 pub mod error;
+pub mod image;
+pub mod kubeconfig;
+pub mod node;
+pub mod platform;
+pub mod process;
+pub mod spec;
+pub mod store;
+pub mod ui;

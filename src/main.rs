@@ -1,1 +1,3 @@
-fn main(){}
+//! The `sandbar` program.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! What a cluster is and how it becomes that: lifecycle, plan, journaled transaction.
+
+pub mod probe;

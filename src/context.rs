@@ -1,0 +1,1 @@
+//! What a command may know of its surroundings, built once in `main`.

@@ -1,0 +1,1 @@
+//! Getting images into nodes.

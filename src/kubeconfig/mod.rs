@@ -1,0 +1,1 @@
+//! Lossless edit of the user's kubeconfig.

@@ -1,0 +1,1 @@
+//! Linux, macOS and Windows behind one trait.

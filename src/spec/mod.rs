@@ -1,0 +1,1 @@
+//! The cluster file, flags and defaults, resolved into one `ClusterSpec`.

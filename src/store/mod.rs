@@ -1,0 +1,1 @@
+//! Sandbar's own files: versioned, locked, atomic.

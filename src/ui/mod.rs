@@ -1,0 +1,3 @@
+//! stdout for results, stderr for everything else.
+
+pub mod reporter;
