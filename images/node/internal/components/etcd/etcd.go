@@ -1,0 +1,188 @@
+// Package etcd runs the cluster's datastore: a single etcd member that serves one UNIX socket. There are no peers and no
+// ports; whoever may open the socket may read and write everything.
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"k8s.io/klog/v2"
+
+	"sandbar.dev/node/internal/logging"
+)
+
+// Name is the component's name.
+const Name = "etcd"
+
+// Options are what etcd is started with.
+type Options struct {
+	// DataDir is etcd's folder; it is made if it is missing.
+	DataDir string
+	// Socket is the path of the UNIX socket that etcd serves. What is left of an earlier one is removed.
+	Socket string
+	// Seed is a database, made by package seed, with which an empty DataDir begins. It may be missing.
+	Seed string
+}
+
+// Etcd is the component.
+type Etcd struct {
+	options Options
+	server  atomic.Pointer[embed.Etcd]
+}
+
+// New returns the component.
+func New(options Options) *Etcd { return &Etcd{options: options} }
+
+// Name is "etcd".
+func (*Etcd) Name() string { return Name }
+
+// Needs is empty.
+func (*Etcd) Needs() []string { return nil }
+
+// Endpoint is the address for clients, as the API server wants it.
+func (e *Etcd) Endpoint() string { return "unix://" + e.options.Socket }
+
+// Run serves until ctx is cancelled. It is ready when it has elected itself and can be written to.
+func (e *Etcd) Run(ctx context.Context, ready func()) error {
+	if err := os.MkdirAll(e.options.DataDir, 0o700); err != nil {
+		return err
+	}
+	if err := e.plantSeed(); err != nil {
+		return fmt.Errorf("copy the seeded datastore: %w", err)
+	}
+	if err := os.Remove(e.options.Socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	// etcd writes several messages for each step it takes; what matters to a user are its warnings.
+	config, err := build(e.options, logging.Zap(klog.FromContext(ctx), zapcore.WarnLevel))
+	if err != nil {
+		return err
+	}
+	server, err := embed.StartEtcd(config)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	select {
+	case <-server.Server.ReadyNotify():
+		e.server.Store(server)
+		ready()
+	case <-server.Server.StopNotify():
+		return errors.New("stopped while starting")
+	case err := <-server.Err():
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+	select {
+	case <-server.Server.StopNotify():
+		return errors.New("stopped by itself")
+	case err := <-server.Err():
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// Check reads through a quorum of one, and reports alarms: a full quota or a damaged database.
+func (e *Etcd) Check(ctx context.Context) error {
+	server := e.server.Load()
+	if server == nil {
+		return errors.New("not started")
+	}
+	for _, alarm := range server.Server.Alarms() {
+		return fmt.Errorf("alarm %s", alarm.Alarm)
+	}
+	_, err := server.Server.Range(ctx, &etcdserverpb.RangeRequest{Key: []byte("health"), KeysOnly: true})
+	return err
+}
+
+// build is etcd's configuration.
+func build(options Options, logger *zap.Logger) (*embed.Config, error) {
+	client, err := url.Parse("unix://" + options.Socket)
+	if err != nil {
+		return nil, err
+	}
+	// Nothing listens there: a member must have a peer address, and the only member has no peers.
+	peer := url.URL{Scheme: "http", Host: "localhost:2380"}
+
+	config := embed.NewConfig()
+	config.Name = "sandbar"
+	config.Dir = options.DataDir
+	config.ListenClientUrls = []url.URL{*client}
+	config.AdvertiseClientUrls = []url.URL{*client}
+	config.ListenPeerUrls = nil
+	config.AdvertisePeerUrls = []url.URL{peer}
+	config.InitialCluster = config.InitialClusterFromName(config.Name)
+	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
+	config.LogLevel = "warn"
+	config.EnableGRPCGateway = false
+	config.Metrics = "basic"
+
+	// A single member elects itself after up to one election timeout, so this is start time; each tick is a wake-up.
+	config.TickMs = 20
+	config.ElectionMs = 100
+	config.PreVote = false
+
+	// The raft log is kept in memory between snapshots; there are no slow followers to keep entries for.
+	config.SnapshotCount = 2000
+	config.SnapshotCatchUpEntries = 100
+	config.MaxSnapFiles = 2
+	config.MaxWalFiles = 2
+
+	// The API server compacts every five minutes. At the start the file is rewritten when this much of it is free.
+	config.AutoCompactionMode = embed.CompactorModePeriodic
+	config.AutoCompactionRetention = "0"
+	config.BootstrapDefragThresholdMegabytes = 32
+	config.QuotaBackendBytes = 4 << 30
+	return config, nil
+}
+
+// plantSeed copies the seed to where etcd expects its database, if there is none yet. It is complete before it has its
+// name, so a crash leaves either nothing or all of it.
+func (e *Etcd) plantSeed() error {
+	if e.options.Seed == "" {
+		return nil
+	}
+	target := filepath.Join(e.options.DataDir, "member", "snap", "db")
+	// A write-ahead log without a database is damage, which etcd must see: a seed would hide it.
+	for _, sign := range []string{target, filepath.Join(e.options.DataDir, "member", "wal")} {
+		if _, err := os.Stat(sign); err == nil {
+			return nil
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	seed, err := os.Open(e.options.Seed)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer func() { _ = seed.Close() }() // opened for reading only
+
+	folder := filepath.Dir(target)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	// etcd removes files in this folder whose names begin with tmp.
+	copied, err := os.CreateTemp(folder, "tmp-seed-*")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(copied, seed)
+	if err = errors.Join(err, copied.Sync(), copied.Close()); err != nil {
+		return errors.Join(err, os.Remove(copied.Name()))
+	}
+	return os.Rename(copied.Name(), target)
+}

@@ -1,0 +1,190 @@
+// Package pki is the identity of a cluster: authorities and keys that are made once and live in the volume, and
+// certificates that are made anew at each start, live on a tmpfs and are renewed while the node runs. All keys are
+// ECDSA P-256: an RSA key costs a tenth of a second of the start.
+package pki
+
+import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+const (
+	// LeafLifetime is how long a certificate is valid that is not an authority.
+	LeafLifetime = 365 * 24 * time.Hour
+	// authorityLifetime is long because replacing an authority means replacing every kubeconfig.
+	authorityLifetime = 10 * 365 * 24 * time.Hour
+	// backdate makes certificates valid for clients whose clocks are behind.
+	backdate = time.Hour
+
+	// formatVersion is the version of the durable folder's layout.
+	formatVersion = 1
+	// encryptionKeyBytes is the length of an AES-256 key.
+	encryptionKeyBytes = 32
+)
+
+// AdminUser and AdminGroup are what the administrator's certificates say. The group is bound to cluster-admin by an
+// ordinary ClusterRoleBinding, which an administrator can remove; it is not the group that RBAC never refuses.
+const (
+	AdminUser  = "sandbar:admin"
+	AdminGroup = "sandbar:cluster-admins"
+)
+
+// PKI issues a cluster's certificates. Its methods may be called from several goroutines.
+type PKI struct {
+	durable, run string
+	cluster      *authority
+	frontProxy   *authority
+	// serviceAccount signs the tokens of service accounts.
+	serviceAccount *ecdsa.PrivateKey
+	// encryption is the key under which Secrets are stored.
+	encryption []byte
+
+	mu     sync.Mutex
+	leaves map[string]leaf
+	now    func() time.Time
+}
+
+// Open loads the authorities and keys from the folder durable, or makes them if no node has finished making them yet.
+// What is issued goes to the folder run, which should be on a tmpfs. Both are made with mode 0700 if they are missing.
+// Files that are damaged or missing are an error: new ones would lock every client and every stored Secret out.
+func Open(durable, run string) (*PKI, error) {
+	p := &PKI{durable: durable, run: run, leaves: map[string]leaf{}, now: time.Now}
+	for _, dir := range []string{durable, run} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("PKI folder: %w", err)
+		}
+	}
+	complete, err := p.readVersion()
+	if err != nil {
+		return nil, err
+	}
+	if !complete {
+		if err := p.create(); err != nil {
+			return nil, fmt.Errorf("make the cluster's authorities and keys: %w", err)
+		}
+	}
+	if err := p.load(); err != nil {
+		return nil, fmt.Errorf("load the cluster's authorities and keys: %w", err)
+	}
+	return p, nil
+}
+
+// version is the content of the file that is written last: with it, the folder is complete.
+type version struct {
+	PKI int `json:"pki"`
+}
+
+func (p *PKI) versionFile() string { return filepath.Join(p.durable, "version") }
+
+func (p *PKI) readVersion() (complete bool, err error) {
+	data, err := os.ReadFile(p.versionFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, fmt.Errorf("PKI version: %w", err)
+	}
+	var v version
+	if err := json.Unmarshal(data, &v); err != nil {
+		return false, fmt.Errorf("PKI version %s: %w", p.versionFile(), err)
+	}
+	if v.PKI != formatVersion {
+		return false, fmt.Errorf("%s says version %d, this node knows %d", p.versionFile(), v.PKI, formatVersion)
+	}
+	return true, nil
+}
+
+// create writes everything anew. Without the version file nothing has used what an interrupted attempt left behind.
+func (p *PKI) create() error {
+	now := p.now()
+	for name, subject := range map[string]string{"cluster-ca": "sandbar-cluster-ca", "front-proxy-ca": "sandbar-front-proxy-ca"} {
+		a, err := newAuthority(subject, now)
+		if err != nil {
+			return err
+		}
+		key, err := encodeKey(a.key)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(p.durable, name+".crt"), a.certPEM); err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(p.durable, name+".key"), key); err != nil {
+			return err
+		}
+	}
+	serviceAccount, err := newKey()
+	if err != nil {
+		return err
+	}
+	serviceAccountPEM, err := encodeKey(serviceAccount)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(p.ServiceAccountKeyFile(), serviceAccountPEM); err != nil {
+		return err
+	}
+	encryption := make([]byte, encryptionKeyBytes)
+	if _, err := rand.Read(encryption); err != nil {
+		return err
+	}
+	if err := writeFile(p.encryptionKeyFile(), encryption); err != nil {
+		return err
+	}
+	data, err := json.Marshal(version{PKI: formatVersion})
+	if err != nil {
+		return err
+	}
+	return writeFile(p.versionFile(), append(data, '\n'))
+}
+
+func (p *PKI) load() error {
+	var err error
+	if p.cluster, err = loadAuthority(filepath.Join(p.durable, "cluster-ca")); err != nil {
+		return err
+	}
+	if p.frontProxy, err = loadAuthority(filepath.Join(p.durable, "front-proxy-ca")); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(p.ServiceAccountKeyFile())
+	if err != nil {
+		return err
+	}
+	if p.serviceAccount, err = decodeKey(data); err != nil {
+		return fmt.Errorf("%s: %w", p.ServiceAccountKeyFile(), err)
+	}
+	if p.encryption, err = os.ReadFile(p.encryptionKeyFile()); err != nil {
+		return err
+	}
+	if len(p.encryption) != encryptionKeyBytes {
+		return fmt.Errorf("%s has %d bytes instead of %d", p.encryptionKeyFile(), len(p.encryption), encryptionKeyBytes)
+	}
+	return nil
+}
+
+// ClusterCAFile is the authority of all that speaks with the API server: its server certificate, clients, kubelets.
+func (p *PKI) ClusterCAFile() string { return filepath.Join(p.durable, "cluster-ca.crt") }
+
+// ClusterCAKeyFile is the key of the cluster's authority, for the controller that signs certificate requests.
+func (p *PKI) ClusterCAKeyFile() string { return filepath.Join(p.durable, "cluster-ca.key") }
+
+// ClusterCA is the cluster's authority as PEM.
+func (p *PKI) ClusterCA() []byte { return p.cluster.certPEM }
+
+// FrontProxyCAFile is the authority of the API server's aggregation layer.
+func (p *PKI) FrontProxyCAFile() string { return filepath.Join(p.durable, "front-proxy-ca.crt") }
+
+// ServiceAccountKeyFile is the key that signs service account tokens, as PEM. It also serves as the public key file.
+func (p *PKI) ServiceAccountKeyFile() string { return filepath.Join(p.durable, "service-account.key") }
+
+// EncryptionKey is the AES-256 key of Secrets at rest.
+func (p *PKI) EncryptionKey() []byte { return p.encryption }
+
+func (p *PKI) encryptionKeyFile() string { return filepath.Join(p.durable, "secrets-encryption.key") }
