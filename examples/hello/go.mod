@@ -1,0 +1,3 @@
+module sandbar.dev/examples/hello
+
+go 1.24
