@@ -1,0 +1,117 @@
+#!/bin/sh
+# Installs the Debian or Ubuntu packages that a goal needs and that are missing: says which and why, and asks on a
+# terminal. Without a terminal it goes ahead when run as root, and so it does anywhere with YES=1.
+#
+# usage: requirements.sh up|test|lint
+set -eu
+
+goal=${1:-}
+
+# One line a requirement: how to see that it is there, the package, what it is for.
+requirements() {
+	cat <<-END
+		command:podman podman runs the cluster's container
+		command:runc:crun runc starts containers for Podman
+		file:/usr/lib/podman/netavark netavark gives the cluster's container a network
+		file:/usr/lib/podman/aardvark-dns aardvark-dns resolves names in Podman's networks
+		command:iptables iptables forwards ports for Podman
+		command:cc gcc links the command-line tool
+		file:/usr/include/stdlib.h libc6-dev links the command-line tool
+		command:mmdebstrap mmdebstrap makes the node image's base where no registry answers
+		command:zstd zstd compresses the node image
+		command:jq jq reads reports in scripts
+	END
+	case $goal in
+	test | lint) cat <<-END ;;
+		command:haproxy haproxy is what the ingress controller's tests drive
+		command:nft nftables is what the network's tests drive
+		command:ip iproute2 makes network namespaces for tests
+		command:shellcheck shellcheck reads the scripts
+	END
+	esac
+}
+
+present() {
+	kind=${1%%:*}
+	rest=${1#*:}
+	case $kind in
+	file) [ -e "$rest" ] ;;
+	command)
+		# a list a:b is satisfied by any of its commands
+		old_ifs=$IFS
+		IFS=:
+		for name in $rest; do
+			if command -v "$name" >/dev/null 2>&1 || [ -x "/usr/sbin/$name" ]; then
+				IFS=$old_ifs
+				return 0
+			fi
+		done
+		IFS=$old_ifs
+		return 1
+		;;
+	esac
+}
+
+case $goal in
+up | test | lint) ;;
+*)
+	echo "usage: $0 up|test|lint" >&2
+	exit 2
+	;;
+esac
+
+for tool in cargo go; do
+	if ! command -v "$tool" >/dev/null 2>&1; then
+		echo "error: $tool is not installed; Sandbar is built with Rust and Go (https://rustup.rs, https://go.dev/doc/install)" >&2
+		exit 3
+	fi
+done
+
+packages=
+list=
+while read -r check package why; do
+	if ! present "$check"; then
+		packages="$packages $package"
+		list="$list  $package: $why
+"
+	fi
+done <<END
+$(requirements)
+END
+
+if [ -z "$packages" ]; then
+	exit 0
+fi
+
+echo "Missing on this machine:"
+printf '%s' "$list"
+if ! command -v apt-get >/dev/null 2>&1; then
+	echo "error: this script knows Debian and Ubuntu only; install the packages above by hand" >&2
+	exit 3
+fi
+
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+	as_root=sudo
+fi
+command="${as_root:+$as_root }apt-get install --no-install-recommends$packages"
+if [ "${YES:-}" != 1 ]; then
+	if [ -t 0 ]; then
+		printf 'Run "%s"? [Y/n] ' "$command"
+		read -r answer
+		case $answer in
+		"" | [Yy]*) ;;
+		*)
+			echo "Nothing was installed." >&2
+			exit 3
+			;;
+		esac
+	elif [ -n "$as_root" ]; then
+		echo "error: run \"$command\" first, or set YES=1" >&2
+		exit 3
+	fi
+fi
+$as_root apt-get update -qq
+# shellcheck disable=SC2086 # a list of package names
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+echo "Installed:$packages"
