@@ -4,6 +4,8 @@
 //! An engine knows nodes, volumes and networks, never clusters, kubeconfigs or what runs inside.
 //! Every resource that an engine makes carries [`Labels`]; an engine refuses to touch any that lacks [`LABEL_CLUSTER`].
 
+pub mod fake;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
