@@ -1,11 +1,14 @@
 //! The client of the node contract: the reports as types, and the trait [`Node`] through which clusters speak to a node.
 
+mod client;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
+pub use self::client::NodeClient;
 use crate::engine::{EngineError, Reader};
 
 /// Newest contract version that this CLI speaks; it speaks the one before, too.
