@@ -1,1 +1,83 @@
-//! The one place that reads the environment.
+//! The one place that reads the environment. A snapshot, taken once in `main`.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+/// What the environment says, of all that Sandbar looks at. Empty variables count as not set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Env {
+    /// The user's home directory.
+    pub home: Option<PathBuf>,
+    /// The files in `KUBECONFIG`, in their order.
+    pub kubeconfig: Vec<PathBuf>,
+    /// `PATH`, where programs are looked for.
+    pub path: Option<OsString>,
+    /// `NO_COLOR`: no colours wherever (<https://no-color.org>).
+    pub no_color: bool,
+    /// `TERM`.
+    pub term: Option<String>,
+    /// `SHELL`, for completions.
+    pub shell: Option<String>,
+    /// `CONTAINER_HOST`, where Podman's API is.
+    pub container_host: Option<String>,
+    /// `DOCKER_HOST`, where Docker's API is.
+    pub docker_host: Option<String>,
+    /// `XDG_RUNTIME_DIR`, where a user's own sockets are.
+    pub xdg_runtime_dir: Option<PathBuf>,
+    /// `SANDBAR_HOME`: all of Sandbar's own files below one folder.
+    pub sandbar_home: Option<PathBuf>,
+    /// `SANDBAR_ENGINE`: `podman`, `docker`, or `fake:FOLDER` in tests.
+    pub sandbar_engine: Option<String>,
+    /// `SANDBAR_LOG`: filter of the program's own log, as the tracing crate has it.
+    pub sandbar_log: Option<String>,
+}
+
+impl Env {
+    /// The environment of this process.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn of_process() -> Self {
+        Self::from_lookup(|name| std::env::var_os(name))
+    }
+
+    /// From a function that looks variables up, so that tests need no process of their own.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
+        let path = |name: &str| set(name).map(PathBuf::from);
+        let list = |value: &OsStr| std::env::split_paths(value).filter(|file| !file.as_os_str().is_empty()).collect();
+        Self {
+            home: path("HOME").or_else(|| path("USERPROFILE")),
+            kubeconfig: set("KUBECONFIG").map(|value| list(&value)).unwrap_or_default(),
+            path: set("PATH"),
+            no_color: set("NO_COLOR").is_some(),
+            term: text("TERM"),
+            shell: text("SHELL"),
+            container_host: text("CONTAINER_HOST"),
+            docker_host: text("DOCKER_HOST"),
+            xdg_runtime_dir: path("XDG_RUNTIME_DIR"),
+            sandbar_home: path("SANDBAR_HOME"),
+            sandbar_engine: text("SANDBAR_ENGINE"),
+            sandbar_log: text("SANDBAR_LOG"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_variables_are_not_set_and_lists_are_split() {
+        let env = Env::from_lookup(|name| match name {
+            "HOME" => Some("/home/me".into()),
+            "KUBECONFIG" => Some("/a::/b".into()),
+            "NO_COLOR" | "SANDBAR_HOME" => Some("".into()),
+            _ => None,
+        });
+        assert_eq!(env.home, Some("/home/me".into()));
+        assert_eq!(env.kubeconfig, [PathBuf::from("/a"), PathBuf::from("/b")]);
+        assert!(!env.no_color);
+        assert_eq!(env.sandbar_home, None);
+    }
+}
