@@ -1,1 +1,178 @@
-//! Linux, macOS and Windows behind one trait.
+//! What differs between Linux, macOS and Windows, behind one trait. No other module has a `cfg` for a system.
+//!
+//! [`native`] is the one for the system this program was built for. Nothing here knows what a cluster is.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+pub mod ports;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+use std::fs::{File, Metadata};
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::pin::Pin;
+use std::process::Command;
+
+use crate::engine::TerminalSize;
+
+/// The platform this program was built for.
+#[must_use]
+pub fn native() -> &'static dyn Platform {
+    #[cfg(target_os = "linux")]
+    static NATIVE: unix::Unix<linux::Linux> = unix::Unix(linux::Linux);
+    #[cfg(target_os = "macos")]
+    static NATIVE: unix::Unix<macos::MacOs> = unix::Unix(macos::MacOs);
+    #[cfg(windows)]
+    static NATIVE: windows::Windows = windows::Windows;
+    &NATIVE
+}
+
+/// A future that a platform hands out.
+pub type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Who listens on a port.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PortHolder {
+    /// Process number.
+    pub pid: u32,
+    /// Name of its program, such as `nginx`.
+    pub program: String,
+    /// The container for which it holds the port, where it is an engine's helper that says so.
+    pub container: Option<String>,
+}
+
+impl std::fmt::Display for PortHolder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.container {
+            Some(container) => write!(f, "container {container} ({}, process {})", self.program, self.pid),
+            None => write!(f, "{} (process {})", self.program, self.pid),
+        }
+    }
+}
+
+/// An IPv4 route of the host that is not the default route.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    /// Network address.
+    pub network: Ipv4Addr,
+    /// Length of the prefix, 1 to 32.
+    pub prefix: u8,
+    /// Interface that it leads to.
+    pub interface: String,
+}
+
+impl std::fmt::Display for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.network, self.prefix)
+    }
+}
+
+/// An amount of which a part is free, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// All of it.
+    pub total: u64,
+    /// What can still be used without pressing anyone.
+    pub available: u64,
+}
+
+/// A limit of this process; `None` is "no limit".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// What holds now.
+    pub soft: Option<u64>,
+    /// What it may be raised to without privilege.
+    pub hard: Option<u64>,
+}
+
+/// Limits of this process that its children, such as containers, are held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Open files.
+    pub open_files: Limit,
+    /// Processes of this user.
+    pub processes: Limit,
+}
+
+/// Why the program is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interruption {
+    /// Ctrl-C.
+    Interrupt,
+    /// SIGTERM, or the console being closed.
+    Terminate,
+    /// SIGHUP: the terminal is gone.
+    HangUp,
+}
+
+/// Requests to end this program, from now on in place of the system's default of ending it at once.
+pub trait Interruptions: Send {
+    /// The next one.
+    fn next(&mut self) -> Waiting<'_, Interruption>;
+}
+
+/// Changes of the terminal's size.
+pub trait Resizes: Send {
+    /// The next size; never, where the terminal cannot change its size.
+    fn next(&mut self) -> Waiting<'_, TerminalSize>;
+}
+
+/// Dropping it gives the terminal back as it was.
+pub trait RawMode: Send {}
+
+/// What a system does in a way of its own.
+pub trait Platform: Send + Sync {
+    /// Who listens on a TCP port of that address, or of all addresses; none if nobody does or the system does not say.
+    fn port_holder(&self, address: IpAddr, port: u16) -> Option<PortHolder>;
+    /// Ports that the system itself gives to outgoing connections.
+    fn ephemeral_ports(&self) -> RangeInclusive<u16>;
+    /// IPv4 routes of the host, without the default route and loopback.
+    fn routes(&self) -> io::Result<Vec<Route>>;
+    /// Whether a process of that number lives.
+    fn is_alive(&self, pid: u32) -> bool;
+    /// Memory of the host.
+    fn memory(&self) -> io::Result<Space>;
+    /// The file system on which a path is.
+    fn disk(&self, path: &Path) -> io::Result<Space>;
+    /// Limits of this process.
+    fn limits(&self) -> Limits;
+    /// Whether this process may do everything.
+    fn is_superuser(&self) -> bool;
+    /// Starts a program that outlives this one: in a process group of its own, without this terminal's input. Its
+    /// output goes where the command says. Returns its process number.
+    fn spawn_detached(&self, command: &mut Command) -> io::Result<u32>;
+    /// Ends every process of the group that a process leads, at once.
+    fn kill_group(&self, leader: u32) -> io::Result<()>;
+
+    /// Size of the terminal on standard output, or none if it is no terminal.
+    fn terminal_size(&self) -> Option<TerminalSize>;
+    /// Puts the terminal on standard input into raw mode: every key reaches the program.
+    fn raw_mode(&self) -> io::Result<Box<dyn RawMode>>;
+    /// Changes of the terminal's size. Needs a running tokio.
+    fn resizes(&self) -> io::Result<Box<dyn Resizes>>;
+    /// Requests to end this program. Needs a running tokio.
+    fn interruptions(&self) -> io::Result<Box<dyn Interruptions>>;
+
+    /// Makes a file or folder accessible to its owner alone.
+    fn make_private(&self, path: &Path) -> io::Result<()>;
+    /// Makes a folder, and those above it, accessible to its owner alone and owned like the folder in which it is made.
+    fn create_private_dir(&self, path: &Path) -> io::Result<()>;
+    /// Whether the owner of a file may write it. The superuser could always; what the file says counts.
+    fn is_writable(&self, path: &Path, metadata: &Metadata) -> bool;
+    /// Gives a new, private file the owner of the one it replaces, or else of its folder where the superuser acts in a
+    /// user's folder.
+    fn give_file(&self, file: &File, replaced: Option<&Metadata>, folder: &Path) -> io::Result<()>;
+    /// Whether an open file is the one that a path names now.
+    fn is_same_file(&self, file: &File, path: &Path) -> io::Result<bool>;
+    /// Makes a rename in a folder survive power loss.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+}

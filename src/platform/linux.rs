@@ -1,0 +1,252 @@
+//! Linux: everything is read from `/proc` (`man 5 proc`).
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use super::unix::System;
+use super::{PortHolder, Route, Space};
+
+/// The kernel's default, should it not say.
+const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
+/// State of a listening socket in `/proc/net/tcp`.
+const LISTEN: &str = "0A";
+
+/// Linux.
+pub struct Linux;
+
+impl System for Linux {
+    fn port_holder(&self, address: IpAddr, port: u16) -> Option<PortHolder> {
+        let inodes: Vec<u64> = ["/proc/net/tcp", "/proc/net/tcp6"]
+            .into_iter()
+            .filter_map(|table| std::fs::read_to_string(table).ok())
+            .flat_map(|table| listeners(&table))
+            .filter(|listener| listener.port == port && overlaps(listener.address, address))
+            .map(|listener| listener.inode)
+            .collect();
+        holder_of(&inodes)
+    }
+
+    fn ephemeral_ports(&self) -> RangeInclusive<u16> {
+        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+        parse_range(&text).unwrap_or(EPHEMERAL)
+    }
+
+    fn routes(&self) -> io::Result<Vec<Route>> {
+        std::fs::read_to_string("/proc/net/route").map(|table| parse_routes(&table))
+    }
+
+    fn memory(&self) -> io::Result<Space> {
+        let text = std::fs::read_to_string("/proc/meminfo")?;
+        parse_memory(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/meminfo has no MemTotal"))
+    }
+}
+
+/// A listening socket.
+#[derive(Debug, PartialEq, Eq)]
+struct Listener {
+    address: IpAddr,
+    port: u16,
+    inode: u64,
+}
+
+/// The listening sockets of `/proc/net/tcp` or `/proc/net/tcp6`; lines that are not understood do not count.
+fn listeners(table: &str) -> Vec<Listener> {
+    let line = |line: &str| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let (address, port) = fields.get(1)?.split_once(':')?;
+        let listens = *fields.get(3)? == LISTEN;
+        let listener = Listener {
+            address: parse_address(address)?,
+            port: u16::from_str_radix(port, 16).ok()?,
+            inode: fields.get(9)?.parse().ok()?,
+        };
+        listens.then_some(listener)
+    };
+    table.lines().filter_map(line).collect()
+}
+
+/// An address as the kernel prints it: words of the machine's byte order, in hexadecimal.
+fn parse_address(hex: &str) -> Option<IpAddr> {
+    let words: Vec<[u8; 4]> = (0..hex.len() / 8)
+        .map(|i| Some(u32::from_str_radix(hex.get(i * 8..i * 8 + 8)?, 16).ok()?.to_ne_bytes()))
+        .collect::<Option<_>>()?;
+    match words.as_slice() {
+        [v4] if hex.len() == 8 => Some(Ipv4Addr::from(*v4).into()),
+        [a, b, c, d] if hex.len() == 32 => {
+            let mut bytes = [0; 16];
+            for (to, from) in bytes.iter_mut().zip([a, b, c, d].into_iter().flatten()) {
+                *to = *from;
+            }
+            Some(Ipv6Addr::from(bytes).to_canonical())
+        }
+        _ => None,
+    }
+}
+
+/// Whether a listener at `held` is in the way of one at `wanted`.
+fn overlaps(held: IpAddr, wanted: IpAddr) -> bool {
+    held == wanted
+        || held.is_unspecified() && (held.is_ipv6() || wanted.is_ipv4())
+        || wanted.is_unspecified() && (wanted.is_ipv6() || held.is_ipv4())
+}
+
+/// The process that has one of these sockets open. Of several, such as a server's workers, the one with the lowest
+/// number, which most often is the parent.
+fn holder_of(inodes: &[u64]) -> Option<PortHolder> {
+    if inodes.is_empty() {
+        return None;
+    }
+    let links: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
+    let mut pids: Vec<u32> =
+        std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    pids.into_iter().find(|pid| has_open(*pid, &links)).and_then(describe)
+}
+
+fn has_open(pid: u32, links: &[String]) -> bool {
+    // Processes of other users cannot be looked into, and processes end while one looks.
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    entries
+        .flatten()
+        .any(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| links.iter().any(|link| Path::new(link) == to)))
+}
+
+fn describe(pid: u32) -> Option<PortHolder> {
+    let program = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().to_owned();
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let arguments: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+    Some(PortHolder { pid, container: container_name(&program, &arguments), program })
+}
+
+/// Podman's monitor of a container holds its ports and has the container's name among its arguments (`-n NAME`).
+fn container_name<T: AsRef<str>>(program: &str, arguments: &[T]) -> Option<String> {
+    if program != "conmon" {
+        return None;
+    }
+    let at = arguments.iter().position(|argument| argument.as_ref() == "-n")?;
+    arguments.get(at + 1).map(|name| name.as_ref().to_owned())
+}
+
+fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {
+    let mut numbers = text.split_ascii_whitespace().map(str::parse);
+    match (numbers.next()?, numbers.next()?) {
+        (Ok(first), Ok(last)) if first <= last => Some(first..=last),
+        _ => None,
+    }
+}
+
+/// The routes of `/proc/net/route` that are up, without the default route and loopback.
+fn parse_routes(table: &str) -> Vec<Route> {
+    /// `RTF_UP` of `<linux/route.h>`.
+    const UP: u32 = 1;
+    let word = |text: &str| u32::from_str_radix(text, 16).ok();
+    let line = |line: &str| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let interface = (*fields.first()?).to_owned();
+        let network = Ipv4Addr::from(word(fields.get(1)?)?.to_ne_bytes());
+        let flags = word(fields.get(3)?)?;
+        let prefix = u32::from(Ipv4Addr::from(word(fields.get(7)?)?.to_ne_bytes())).leading_ones();
+        let prefix = u8::try_from(prefix).ok()?;
+        (flags & UP != 0 && prefix > 0 && interface != "lo").then_some(Route { network, prefix, interface })
+    };
+    let mut routes: Vec<Route> = table.lines().skip(1).filter_map(line).collect();
+    routes.sort_unstable();
+    routes.dedup();
+    routes
+}
+
+fn parse_memory(text: &str) -> Option<Space> {
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        kib.checked_mul(1024)
+    };
+    // MemAvailable is in every kernel since 3.14.
+    Some(Space { total: field("MemTotal")?, available: field("MemAvailable").or_else(|| field("MemFree"))? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn reads_the_kernels_table_of_sockets() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+             0: 0100007F:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0\n   \
+             1: 0100007F:0050 00000000:0000 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 100 0\n   \
+             2: 00000000000000000000000000000000:01BB 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 4713 1 0\n   \
+             3: 0000000000000000FFFF00000100007F:1F90 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 4714 1 0\n\
+             rubbish\n";
+        let localhost = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let expected = [
+            Listener { address: localhost, port: 6443, inode: 4711 },
+            Listener { address: Ipv6Addr::UNSPECIFIED.into(), port: 443, inode: 4713 },
+            Listener { address: localhost, port: 8080, inode: 4714 },
+        ];
+        assert_eq!(listeners(table), expected);
+    }
+
+    #[test]
+    fn a_listener_is_in_the_way_of_the_same_address_and_of_all() {
+        let [one, two, all, all6] = ["127.0.0.1", "127.0.0.2", "0.0.0.0", "::"].map(|a| a.parse::<IpAddr>().unwrap());
+        for (held, wanted, expected) in [
+            (one, one, true),
+            (one, two, false),
+            (all, one, true),
+            (one, all, true),
+            (all6, one, true),
+            (one, all6, true),
+            (all, "::1".parse().unwrap(), false),
+        ] {
+            assert_eq!(overlaps(held, wanted), expected, "{held} {wanted}");
+        }
+    }
+
+    #[test]
+    fn names_the_process_that_listens() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let holder = Linux.port_holder(address.ip(), address.port()).expect("this process holds it");
+        assert_eq!((holder.pid, &holder.container), (std::process::id(), &None));
+        assert!(!holder.program.is_empty());
+        drop(listener);
+        assert_eq!(Linux.port_holder(address.ip(), address.port()), None);
+    }
+
+    #[test]
+    fn knows_podmans_monitor() {
+        let arguments = ["/usr/bin/conmon", "--api-version", "1", "-c", "0123", "-n", "web", "--exit-dir", "/run"];
+        assert_eq!(container_name("conmon", &arguments).as_deref(), Some("web"));
+        assert_eq!(container_name("nginx", &arguments), None);
+        assert_eq!(container_name("conmon", &arguments[..6]), None);
+    }
+
+    #[test]
+    fn reads_routes() {
+        let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+            eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+            eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
+            tun0\t00002A0A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
+            lo\t0000007F\t00000000\t0001\t0\t0\t0\t000000FF\t0\t0\t0\n\
+            down\t0000000A\t00000000\t0000\t0\t0\t0\t000000FF\t0\t0\t0\n\
+            short\t0000\n";
+        let routes: Vec<_> = parse_routes(table).iter().map(|route| format!("{route} {}", route.interface)).collect();
+        assert_eq!(routes, ["10.42.0.0/16 tun0", "192.168.1.0/24 eth0"]);
+    }
+
+    #[test]
+    fn reads_ranges_and_memory() {
+        assert_eq!(parse_range("32768\t60999\n"), Some(32768..=60999));
+        assert_eq!(parse_range("60999 32768"), None);
+        assert_eq!(parse_range(""), None);
+        let memory = parse_memory("MemTotal:  100 kB\nMemFree:    1 kB\nMemAvailable:   50 kB\n");
+        assert_eq!(memory, Some(Space { total: 102_400, available: 51_200 }));
+        assert_eq!(parse_memory("MemTotal: 1 MB"), None);
+        let host = Linux.memory().unwrap();
+        assert!(0 < host.available && host.available <= host.total);
+    }
+}

@@ -1,0 +1,44 @@
+//! macOS: what cannot be read is asked of the system's own programs. Reviewed against their manual pages; not yet run.
+
+use std::io;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::process::{Command, Stdio};
+
+use super::unix::System;
+use super::{PortHolder, Route, Space};
+
+/// The system's default range (`sysctl net.inet.ip.portrange`).
+const EPHEMERAL: RangeInclusive<u16> = 49152..=65535;
+
+/// macOS.
+pub struct MacOs;
+
+impl System for MacOs {
+    fn port_holder(&self, _address: IpAddr, port: u16) -> Option<PortHolder> {
+        // One field a line: `p` the process, `c` the command.
+        let text = output("/usr/sbin/lsof", &["-nP", "-Fpc", &format!("-iTCP:{port}"), "-sTCP:LISTEN"]).ok()?;
+        let field = |letter| text.lines().find_map(|line| line.strip_prefix(letter));
+        Some(PortHolder { pid: field('p')?.parse().ok()?, program: field('c')?.to_owned(), container: None })
+    }
+
+    fn ephemeral_ports(&self) -> RangeInclusive<u16> {
+        EPHEMERAL
+    }
+
+    fn routes(&self) -> io::Result<Vec<Route>> {
+        // Engines run in a virtual machine there, which has routes of its own.
+        Ok(Vec::new())
+    }
+
+    fn memory(&self) -> io::Result<Space> {
+        let text = output("/usr/sbin/sysctl", &["-n", "hw.memsize"])?;
+        let total = text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        Ok(Space { total, available: total })
+    }
+}
+
+fn output(program: &str, arguments: &[&str]) -> io::Result<String> {
+    let output = Command::new(program).args(arguments).env_clear().env("LC_ALL", "C").stdin(Stdio::null()).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

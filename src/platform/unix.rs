@@ -1,0 +1,234 @@
+//! What Linux and macOS do alike; [`System`] is what they do not.
+
+use std::fs::{File, Metadata, Permissions};
+use std::io;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Resource, Signal, getrlimit};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+
+use super::{
+    Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route, Space, Waiting,
+};
+use crate::engine::TerminalSize;
+
+/// What one Unix does in a way of its own; the words are those of [`Platform`].
+pub trait System: Send + Sync {
+    fn port_holder(&self, address: IpAddr, port: u16) -> Option<PortHolder>;
+    fn ephemeral_ports(&self) -> RangeInclusive<u16>;
+    fn routes(&self) -> io::Result<Vec<Route>>;
+    fn memory(&self) -> io::Result<Space>;
+}
+
+/// A Unix.
+pub struct Unix<S>(pub S);
+
+impl<S: System> Platform for Unix<S> {
+    fn port_holder(&self, address: IpAddr, port: u16) -> Option<PortHolder> {
+        self.0.port_holder(address, port)
+    }
+
+    fn ephemeral_ports(&self) -> RangeInclusive<u16> {
+        self.0.ephemeral_ports()
+    }
+
+    fn routes(&self) -> io::Result<Vec<Route>> {
+        self.0.routes()
+    }
+
+    fn memory(&self) -> io::Result<Space> {
+        self.0.memory()
+    }
+
+    fn is_alive(&self, pid: u32) -> bool {
+        // A process of someone else cannot be signalled, and lives.
+        process(pid).is_some_and(|pid| !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
+    }
+
+    fn disk(&self, path: &Path) -> io::Result<Space> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(Space {
+            total: stat.f_blocks.saturating_mul(stat.f_frsize),
+            available: stat.f_bavail.saturating_mul(stat.f_frsize),
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        let limit = |resource| {
+            let limit = getrlimit(resource);
+            Limit { soft: limit.current, hard: limit.maximum }
+        };
+        Limits { open_files: limit(Resource::Nofile), processes: limit(Resource::Nproc) }
+    }
+
+    fn is_superuser(&self) -> bool {
+        is_superuser()
+    }
+
+    fn spawn_detached(&self, command: &mut Command) -> io::Result<u32> {
+        Ok(command.stdin(Stdio::null()).process_group(0).spawn()?.id())
+    }
+
+    fn kill_group(&self, leader: u32) -> io::Result<()> {
+        let Some(pid) = process(leader) else { return Err(io::ErrorKind::InvalidInput.into()) };
+        match rustix::process::kill_process_group(pid, Signal::KILL) {
+            Err(rustix::io::Errno::SRCH) | Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn terminal_size(&self) -> Option<TerminalSize> {
+        terminal_size()
+    }
+
+    fn raw_mode(&self) -> io::Result<Box<dyn RawMode>> {
+        let before = tcgetattr(rustix::stdio::stdin())?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(rustix::stdio::stdin(), OptionalActions::Flush, &raw)?;
+        Ok(Box::new(Raw(before)))
+    }
+
+    fn resizes(&self) -> io::Result<Box<dyn Resizes>> {
+        Ok(Box::new(WindowChanges(signal(SignalKind::window_change())?)))
+    }
+
+    fn interruptions(&self) -> io::Result<Box<dyn Interruptions>> {
+        Ok(Box::new(Requests {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        }))
+    }
+
+    fn make_private(&self, path: &Path) -> io::Result<()> {
+        let mode = if path.metadata()?.is_dir() { 0o700 } else { 0o600 };
+        std::fs::set_permissions(path, Permissions::from_mode(mode))
+    }
+
+    fn create_private_dir(&self, path: &Path) -> io::Result<()> {
+        create_private_dir(path)
+    }
+
+    fn is_writable(&self, _path: &Path, metadata: &Metadata) -> bool {
+        metadata.permissions().mode() & 0o200 != 0
+    }
+
+    fn give_file(&self, file: &File, replaced: Option<&Metadata>, folder: &Path) -> io::Result<()> {
+        give_file(file, replaced, folder)
+    }
+
+    fn is_same_file(&self, file: &File, path: &Path) -> io::Result<bool> {
+        let open = file.metadata()?;
+        match path.metadata() {
+            Ok(named) => Ok((open.dev(), open.ino()) == (named.dev(), named.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+}
+
+fn terminal_size() -> Option<TerminalSize> {
+    let size = tcgetwinsize(rustix::stdio::stdout()).ok()?;
+    (size.ws_col > 0 && size.ws_row > 0).then_some(TerminalSize { columns: size.ws_col, rows: size.ws_row })
+}
+
+fn create_private_dir(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_private_dir(parent)?;
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => give_file(&File::open(path)?, None, parent),
+    }
+}
+
+fn give_file(file: &File, replaced: Option<&Metadata>, folder: &Path) -> io::Result<()> {
+    let new = file.metadata()?;
+    let owner = match replaced {
+        Some(old) => (old.uid(), old.gid()),
+        None if is_superuser() => {
+            let folder = folder.metadata()?;
+            (folder.uid(), folder.gid())
+        }
+        None => return Ok(()),
+    };
+    if owner == (new.uid(), new.gid()) {
+        return Ok(());
+    }
+    match fchown(file, Some(owner.0), Some(owner.1)) {
+        // Someone else's file that may be replaced becomes one's own, as with every editor.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !is_superuser() => Ok(()),
+        result => result,
+    }
+}
+
+fn is_superuser() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn process(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+/// The terminal's settings from before.
+struct Raw(Termios);
+
+impl RawMode for Raw {}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        if let Err(error) = tcsetattr(rustix::stdio::stdin(), OptionalActions::Flush, &self.0) {
+            tracing::debug!(%error, "cannot restore the terminal");
+        }
+    }
+}
+
+struct WindowChanges(Stream);
+
+impl Resizes for WindowChanges {
+    fn next(&mut self) -> Waiting<'_, TerminalSize> {
+        Box::pin(async {
+            loop {
+                if self.0.recv().await.is_none() {
+                    std::future::pending::<()>().await;
+                }
+                if let Some(size) = terminal_size() {
+                    return size;
+                }
+            }
+        })
+    }
+}
+
+struct Requests {
+    interrupt: Stream,
+    terminate: Stream,
+    hang_up: Stream,
+}
+
+impl Interruptions for Requests {
+    fn next(&mut self) -> Waiting<'_, Interruption> {
+        Box::pin(async {
+            tokio::select! {
+                Some(()) = self.interrupt.recv() => Interruption::Interrupt,
+                Some(()) = self.terminate.recv() => Interruption::Terminate,
+                Some(()) = self.hang_up.recv() => Interruption::HangUp,
+                else => std::future::pending().await,
+            }
+        })
+    }
+}

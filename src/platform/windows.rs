@@ -1,0 +1,140 @@
+//! Windows: what the standard library and tokio give. Reviewed only; not yet built or run.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::os::windows::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::{
+    Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route, Space, Waiting,
+};
+use crate::engine::TerminalSize;
+
+/// The system's default range (`netsh int ipv4 show dynamicport tcp`).
+const EPHEMERAL: RangeInclusive<u16> = 49152..=65535;
+/// `DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP` of `CreateProcess`.
+const DETACHED: u32 = 0x0000_0208;
+
+/// Windows.
+pub struct Windows;
+
+impl Platform for Windows {
+    fn port_holder(&self, _address: IpAddr, _port: u16) -> Option<PortHolder> {
+        None
+    }
+
+    fn ephemeral_ports(&self) -> RangeInclusive<u16> {
+        EPHEMERAL
+    }
+
+    fn routes(&self) -> io::Result<Vec<Route>> {
+        // Engines run in a virtual machine there, which has routes of its own.
+        Ok(Vec::new())
+    }
+
+    fn is_alive(&self, pid: u32) -> bool {
+        let filter = format!("PID eq {pid}");
+        let output = Command::new("tasklist").args(["/NH", "/FO", "CSV", "/FI", &filter]).stdin(Stdio::null()).output();
+        output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(&format!("\"{pid}\"")))
+    }
+
+    fn memory(&self) -> io::Result<Space> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn disk(&self, _path: &Path) -> io::Result<Space> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn limits(&self) -> Limits {
+        let none = Limit { soft: None, hard: None };
+        Limits { open_files: none, processes: none }
+    }
+
+    fn is_superuser(&self) -> bool {
+        false
+    }
+
+    fn spawn_detached(&self, command: &mut Command) -> io::Result<u32> {
+        Ok(command.stdin(Stdio::null()).creation_flags(DETACHED).spawn()?.id())
+    }
+
+    fn kill_group(&self, leader: u32) -> io::Result<()> {
+        let pid = leader.to_string();
+        Command::new("taskkill").args(["/T", "/F", "/PID", &pid]).stdin(Stdio::null()).output().map(drop)
+    }
+
+    fn terminal_size(&self) -> Option<TerminalSize> {
+        let (rows, columns) = console::Term::stdout().size_checked()?;
+        Some(TerminalSize { columns, rows })
+    }
+
+    fn raw_mode(&self) -> io::Result<Box<dyn RawMode>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn resizes(&self) -> io::Result<Box<dyn Resizes>> {
+        Ok(Box::new(Never))
+    }
+
+    fn interruptions(&self) -> io::Result<Box<dyn Interruptions>> {
+        Ok(Box::new(Requests {
+            interrupt: tokio::signal::windows::ctrl_c()?,
+            close: tokio::signal::windows::ctrl_close()?,
+        }))
+    }
+
+    fn make_private(&self, _path: &Path) -> io::Result<()> {
+        // A user's profile is his own there by inheritance.
+        Ok(())
+    }
+
+    fn create_private_dir(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path)
+    }
+
+    fn is_writable(&self, _path: &Path, metadata: &Metadata) -> bool {
+        !metadata.permissions().readonly()
+    }
+
+    fn give_file(&self, _file: &File, _replaced: Option<&Metadata>, _folder: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn is_same_file(&self, _file: &File, path: &Path) -> io::Result<bool> {
+        // A file that is open and locked cannot be replaced under its name there.
+        Ok(path.exists())
+    }
+
+    fn sync_dir(&self, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Never;
+
+impl Resizes for Never {
+    fn next(&mut self) -> Waiting<'_, TerminalSize> {
+        Box::pin(std::future::pending())
+    }
+}
+
+struct Requests {
+    interrupt: tokio::signal::windows::CtrlC,
+    close: tokio::signal::windows::CtrlClose,
+}
+
+impl Interruptions for Requests {
+    fn next(&mut self) -> Waiting<'_, Interruption> {
+        Box::pin(async {
+            tokio::select! {
+                Some(()) = self.interrupt.recv() => Interruption::Interrupt,
+                Some(()) = self.close.recv() => Interruption::Terminate,
+                else => std::future::pending().await,
+            }
+        })
+    }
+}
