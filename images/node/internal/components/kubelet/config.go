@@ -141,6 +141,13 @@ func baseConfiguration(o Options) map[string]any {
 		"containerLogMaxFiles":   3,
 		"enableProfilingHandler": false,
 	}
+	if o.MaxOpenFiles > 0 {
+		fields["maxOpenFiles"] = o.MaxOpenFiles
+	}
+	if !o.CanLowerOOMScore {
+		// The kubelet sets it again each minute: to what it is, which is always allowed.
+		fields["oomScoreAdj"] = o.OOMScore
+	}
 	if o.TLSMinVersion != "" {
 		fields["tlsMinVersion"] = o.TLSMinVersion
 	}

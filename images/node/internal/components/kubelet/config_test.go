@@ -22,6 +22,7 @@ func testOptions() Options {
 		ResolvConf:      "/run/sandbar/resolv.conf",
 		ClusterDNS:      []netip.Addr{netip.MustParseAddr("10.43.0.10")},
 		Labels:          map[string]string{"team": "edge"},
+		OOMScore:        200,
 	}.withDefaults()
 }
 
@@ -56,6 +57,7 @@ func TestBuildServer(t *testing.T) {
 		"certificate":          {server.TLSCertFile, "/run/sandbar/pki/kubelet.crt"},
 		"write of status":      {server.NodeStatusReportFrequency.Duration, 5 * time.Minute},
 		"registers itself":     {server.RegisterNode, true},
+		"out-of-memory score":  {server.OOMScoreAdj, int32(200)},
 		"attach by controller": {server.EnableControllerAttachDetach, true},
 	} {
 		if pair[0] != pair[1] {

@@ -57,7 +57,11 @@ func (k *Kubelet) StopLimit() time.Duration {
 // The kubelet's loops do not end with ctx, only with the process. So once ctx is cancelled, the runtime it was given
 // refuses to start anything.
 func (k *Kubelet) Run(ctx context.Context, ready func()) error {
-	server, err := buildServer(k.options)
+	o, err := withOwnLimits(k.options)
+	if err != nil {
+		return fmt.Errorf("kubelet: %w", err)
+	}
+	server, err := buildServer(o)
 	if err != nil {
 		return err
 	}
@@ -146,9 +150,6 @@ func (k *Kubelet) lastStep(dependencies *kubeletdeps.Dependencies, gate *runtime
 	adjuster.ApplyOOMScoreAdj = func(pid, score int) error {
 		gate.RuntimeService = dependencies.RemoteRuntimeService
 		dependencies.RemoteRuntimeService = gate
-		if !k.options.CanLowerOOMScore {
-			return nil
-		}
 		return apply(pid, score)
 	}
 	return adjuster

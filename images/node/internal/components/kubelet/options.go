@@ -44,9 +44,13 @@ type Options struct {
 	ClusterDomain string
 	// CgroupRoot is the control group below which the pods' groups are made. Default "/".
 	CgroupRoot string
-	// CanLowerOOMScore says whether the process may lower oom_score_adj; where it may not, the kubelet's own wish to do
-	// so is left out instead of failing each minute.
+	// CanLowerOOMScore says whether the process may lower oom_score_adj; where it may not, it stays at OOMScore, which Run
+	// reads from the kernel.
 	CanLowerOOMScore bool
+	OOMScore         int
+	// MaxOpenFiles is the limit that the kubelet sets for its process. 0 takes what Run finds as the limit: raising it
+	// fails without CAP_SYS_RESOURCE.
+	MaxOpenFiles uint64
 	// Labels are put on the Node when it registers. Labels in kubernetes.io that NodeRestriction refuses are the
 	// business of another client.
 	Labels map[string]string
