@@ -40,9 +40,13 @@ type Facts struct {
 	CanWriteSysctls bool `json:"canWriteSysctls"`
 	// ResolvConf is the path of a resolv.conf for pods, without resolvers that only this network namespace reaches.
 	ResolvConf string `json:"resolvConf"`
+	// PodResolvers are the nameservers in ResolvConf; with none, the cluster's DNS server is all that pods can ask.
+	PodResolvers []string `json:"podResolvers"`
 	// Upstreams are the resolvers of the host as found (ADDRESS or ADDRESS:PORT), the engine's own among them: for
 	// processes of the node itself, such as the cluster's DNS server. May be empty.
 	Upstreams []string `json:"upstreams"`
+	// Snapshotter is containerd's, "overlayfs", or "native" where no overlay can be mounted on the volume.
+	Snapshotter string `json:"snapshotter"`
 	// Container says that the node runs in a container, not as a machine's init.
 	Container bool `json:"container"`
 	// MachineID is the content of /etc/machine-id, 32 hexadecimal digits, the same over the life of the volume.

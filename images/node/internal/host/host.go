@@ -1,0 +1,116 @@
+// Package host makes the machine that sandbar-init wakes up on fit for a node: mounts, control groups, devices, kernel
+// settings, limits, resolvers. It works in a container of any engine and in a machine of its own, changes nothing that
+// outlives the container where it can be helped, and says what it could not do as warnings. Only sandbar-init uses it.
+// Nothing here may import k8s.io.
+package host
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"sandbar.dev/node/internal/hostinfo"
+	"sandbar.dev/node/internal/initapi"
+	"sandbar.dev/node/internal/paths"
+)
+
+// Options are what [Prepare] needs.
+type Options struct {
+	// Layout names the node's files.
+	Layout paths.Layout
+	// Logf takes a line for each thing that was done or found.
+	Logf func(format string, args ...any)
+}
+
+// Result is what [Prepare] found and did.
+type Result struct {
+	// Facts are for sandbar-node; they are in Layout.HostInfo too.
+	Facts hostinfo.Facts
+	// Warnings are what the host does not give.
+	Warnings []initapi.Warning
+}
+
+// preparer carries what the steps share.
+type preparer struct {
+	options Options
+	layout  paths.Layout
+	result  Result
+}
+
+// Prepare makes the machine fit. Only what the node cannot live without is an error; all else is a warning. It must be
+// the first process's first act, while nothing else runs.
+func Prepare(options Options) (*Result, error) {
+	p := &preparer{options: options, layout: options.Layout}
+	machine, err := p.kernelFileSystems()
+	if err != nil {
+		return nil, err
+	}
+	p.result.Facts.Container = !machine
+	p.result.Facts.ContainerdSocket = p.layout.ContainerdSocket
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"share the mounts", p.shareMounts},
+		{"prepare /run and /tmp", p.temporaryFileSystems},
+		{"clean up after the last run", p.clean},
+		{"make the folders", p.folders},
+		{"prepare the control groups", p.cgroups},
+		{"identify the machine", p.identity},
+		{"write the resolvers for pods", p.resolvers},
+		{"look at the volume", p.snapshotter},
+	} {
+		if err := step.do(); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	p.capabilities()
+	p.limits()
+	p.devices()
+	p.sysctls()
+	if err := p.result.Facts.Write(p.layout.HostInfo()); err != nil {
+		return nil, err
+	}
+	return &p.result, nil
+}
+
+func (p *preparer) warn(code, hint, format string, args ...any) {
+	warning := initapi.Warning{Code: code, Message: fmt.Sprintf(format, args...), Hint: hint}
+	p.result.Warnings = append(p.result.Warnings, warning)
+	p.options.Logf("warning %s: %s", warning.Code, warning.Message)
+}
+
+// folders makes what the node's programs expect and puts the kubelet's folder of the volume where CSI drivers look.
+func (p *preparer) folders() error {
+	for _, folder := range []struct {
+		path string
+		mode os.FileMode
+	}{
+		{p.layout.Data, 0o755},
+		{p.layout.KubeletData(), 0o750},
+		{p.layout.ContainerdData(), 0o711},
+		{p.layout.Log(), 0o750},
+		{p.layout.Run, 0o700},
+		{p.layout.HAProxy(), 0o700},
+		{filepath.Dir(p.layout.ContainerdSocket), 0o711},
+		{p.layout.Kubelet, 0o750},
+	} {
+		if err := os.MkdirAll(folder.path, folder.mode); err != nil {
+			return err
+		}
+		if err := os.Chmod(folder.path, folder.mode); err != nil {
+			return err
+		}
+	}
+	mounts, err := readMounts()
+	if err != nil {
+		return err
+	}
+	// Engines mount volumes so that no device and no setuid program works there; pods' volumes are ordinary folders.
+	if m, found := topmost(mounts, p.layout.Data); found {
+		if err := p.remount(m, "nosuid", "nodev", "noexec"); err != nil {
+			p.warn("VolumeRestricted", "", "devices and setuid programs do not work on pods' volumes: %v", err)
+		}
+	}
+	return p.bind(p.layout.KubeletData(), p.layout.Kubelet)
+}

@@ -1,0 +1,214 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// wantedFiles is the soft limit of open files that the node's programs get; more only costs memory in programs
+	// that size tables by it.
+	wantedFiles = 1 << 20
+	// enoughFiles is below what a node with a few dozen pods needs.
+	enoughFiles = 4096
+	// inotifyInstances and inotifyWatches are what kubelet, containerd and a few dozen pods need.
+	inotifyInstances, inotifyWatches = 512, 65536
+)
+
+// capabilities finds out which privileges are missing.
+func (p *preparer) capabilities() {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		p.warn("CapabilitiesUnknown", "", "the capabilities cannot be read: %v", err)
+		return
+	}
+	has := func(capability uint) bool { return data[capability/32].Effective&(1<<(capability%32)) != 0 }
+	p.result.Facts.CanLowerOOMScore = has(unix.CAP_SYS_RESOURCE)
+	for _, capability := range []struct {
+		number uint
+		name   string
+		what   string
+	}{
+		{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "nothing can be mounted"},
+		{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "pods have no network"},
+		{unix.CAP_SYS_PTRACE, "CAP_SYS_PTRACE", "the namespaces of pods cannot be entered"},
+		{unix.CAP_MKNOD, "CAP_MKNOD", "pods have no devices"},
+	} {
+		if !has(capability.number) {
+			p.warn("CapabilityMissing", "run the container privileged", "%s is missing: %s", capability.name, capability.what)
+		}
+	}
+}
+
+// limits raises what may be raised for this process and so for all others.
+func (p *preparer) limits() {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		p.warn("LimitsUnknown", "", "the limit of open files cannot be read: %v", err)
+		return
+	}
+	// More than the hard limit takes CAP_SYS_RESOURCE.
+	raised := unix.Rlimit{Cur: wantedFiles, Max: max(limit.Max, wantedFiles)}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &raised); err != nil {
+		raised = unix.Rlimit{Cur: min(limit.Max, wantedFiles), Max: limit.Max}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &raised); err != nil {
+			p.warn("FileLimit", "", "the limit of open files cannot be raised: %v", err)
+			return
+		}
+	}
+	if raised.Cur < enoughFiles {
+		p.warn("FileLimit", fmt.Sprintf("create the container with --ulimit nofile=%d or more", wantedFiles),
+			"only %d files may be open in a process", raised.Cur)
+	}
+}
+
+// devices sees to it that there is a /dev/kmsg: kubelet does not start without one.
+func (p *preparer) devices() {
+	const kmsg = "/dev/kmsg"
+	file, err := os.Open(kmsg)
+	if err == nil {
+		_ = file.Close()
+		return
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		if err := unix.Mknod(kmsg, unix.S_IFCHR|0o644, int(unix.Mkdev(1, 11))); err == nil {
+			if file, err := os.Open(kmsg); err == nil {
+				_ = file.Close()
+				return
+			}
+			_ = os.Remove(kmsg)
+		}
+		err = os.Symlink("null", kmsg)
+		if err == nil {
+			p.options.Logf("/dev/kmsg stands for /dev/null: kubelet does not see what the kernel ends for want of memory")
+			return
+		}
+		p.warn("NoKmsg", "run the container privileged", "there is no /dev/kmsg: %v", err)
+		return
+	}
+	// It is there and may not be read: /dev/null instead, which ends at once.
+	if err := unix.Mount("/dev/null", kmsg, "", unix.MS_BIND, ""); err != nil {
+		p.warn("NoKmsg", "run the container privileged", "/dev/kmsg cannot be read and not be replaced: %v", err)
+	}
+}
+
+// setting is a kernel setting: a path below /proc/sys, and the value it must have or, for a minimum, at least have.
+type setting struct {
+	path    string
+	value   int
+	minimum bool
+}
+
+// ownSettings belong to the container's network namespace.
+func ownSettings() []setting {
+	return []setting{
+		{"net/ipv4/ip_forward", 1, false},
+		{"net/ipv4/conf/all/forwarding", 1, false},
+		{"net/ipv4/conf/default/forwarding", 1, false},
+		{"net/ipv6/conf/all/forwarding", 1, false},
+		{"net/ipv6/conf/default/forwarding", 1, false},
+		// Sockets that listen with many clients, such as HAProxy's, take the smaller of their own number and this.
+		{"net/core/somaxconn", 4096, true},
+	}
+}
+
+// sharedSettings are the host's own even in a container. They are only ever raised.
+func sharedSettings() []setting {
+	return []setting{
+		{"fs/inotify/max_user_instances", inotifyInstances, true},
+		{"fs/inotify/max_user_watches", inotifyWatches, true},
+	}
+}
+
+// kubeletSettings are what kubelet sets at its start, although they are the whole machine's.
+func kubeletSettings() []setting {
+	return []setting{
+		{"vm/overcommit_memory", 1, false},
+		{"vm/panic_on_oom", 0, false},
+		{"kernel/panic", 10, false},
+		{"kernel/panic_on_oops", 1, false},
+		{"kernel/keys/root_maxkeys", 1000000, false},
+		{"kernel/keys/root_maxbytes", 25000000, false},
+	}
+}
+
+// sysctls sets what the node needs. A laptop's own settings stay as they are: where kubelet would change them, a container
+// shows it files that say what it wants to read.
+func (p *preparer) sysctls() {
+	p.result.Facts.CanWriteSysctls = true
+	for _, s := range append(ownSettings(), sharedSettings()...) {
+		if err := s.apply("/proc/sys"); err != nil {
+			p.result.Facts.CanWriteSysctls = p.result.Facts.CanWriteSysctls && !errors.Is(err, unix.EROFS)
+			p.warn("SettingNotMade", fmt.Sprintf("sysctl -w %s=%d on the host", strings.ReplaceAll(s.path, "/", "."), s.value), "%v", err)
+		}
+	}
+	// Strict reverse path filtering drops what comes back from pods by another way than it went.
+	for _, name := range []string{"all", "default"} {
+		path := "net/ipv4/conf/" + name + "/rp_filter"
+		if value, err := readSetting(filepath.Join("/proc/sys", path)); err == nil && value == 1 {
+			if err := (setting{path, 2, false}).apply("/proc/sys"); err != nil {
+				p.warn("SettingNotMade", "", "%v", err)
+			}
+		}
+	}
+	for _, s := range kubeletSettings() {
+		if err := p.standIn(s); err != nil {
+			p.warn("SettingNotMade", "run the container privileged", "%v", err)
+		}
+	}
+}
+
+// apply sets it where it is not met yet. A setting that this kernel does not have is met.
+func (s setting) apply(root string) error {
+	path := filepath.Join(root, s.path)
+	present, err := readSetting(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil && (present == s.value || s.minimum && present > s.value) {
+		return nil
+	}
+	if err := os.WriteFile(path, []byte(strconv.Itoa(s.value)), 0o644); err != nil {
+		return fmt.Errorf("set %s to %d (it is %d): %w", strings.ReplaceAll(s.path, "/", "."), s.value, present, err)
+	}
+	return nil
+}
+
+func readSetting(path string) (int, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(data)))
+}
+
+// standIn makes kubelet find a setting as it wants it: in a machine by setting it, in a container by a file before it.
+func (p *preparer) standIn(s setting) error {
+	if !p.result.Facts.Container {
+		return s.apply("/proc/sys")
+	}
+	path := filepath.Join("/proc/sys", s.path)
+	present, err := readSetting(path)
+	if err == nil && present == s.value || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	folder := filepath.Join(p.layout.Run, "sysctl")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	file := filepath.Join(folder, strings.ReplaceAll(s.path, "/", "."))
+	if err := os.WriteFile(file, []byte(strconv.Itoa(s.value)+"\n"), 0o644); err != nil {
+		return err
+	}
+	if err := unix.Mount(file, path, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("show kubelet a %s of its own: %w", s.path, err)
+	}
+	return nil
+}
