@@ -21,7 +21,10 @@ func BaselineIn(folder Folder, clusterID string) []byte {
 	var b bytes.Buffer
 	b.Write(Preamble(folder, "baseline"))
 	fmt.Fprintf(&b, "\nfrontend http\n  bind fd@%d\n", HTTPDescriptor)
-	b.WriteString(HealthRule(clusterID))
+	// Before the very first start of a cluster has given it an ID, nothing can be told from another cluster's answer.
+	if Word(clusterID) != "" {
+		b.WriteString(HealthRule(clusterID))
+	}
 	b.WriteString("  http-request return status 503 content-type text/plain string \"starting\\n\"\n")
 	return b.Bytes()
 }
