@@ -1,0 +1,155 @@
+#!/bin/sh
+# Builds the node image, localhost/sandbar-node:VERSION, and everything in it. What has not changed is not built again:
+# each step leaves the digest of its inputs beside its result.
+#   build.sh binaries|seed|base|image|inputs [ARCHITECTURE]
+set -eu
+
+goal=${1:?usage: build.sh binaries|seed|base|image|inputs [ARCHITECTURE]}
+root=$(dirname "$(dirname "$(realpath "$0")")")
+architecture=${2:-$(go env GOARCH)}
+build=$root/build/$architecture
+module=$root/images/node
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)
+contract=1
+tags="no_aufs no_btrfs no_devmapper no_zfs"
+export CGO_ENABLED=0 GOARCH="$architecture" GOFLAGS="-trimpath -buildvcs=false"
+podman=${PODMAN:-podman}
+
+# The moment that what is built from these paths carries: when they last changed.
+epoch_of() {
+	moment=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct -- "$@" 2>/dev/null || :)}
+	echo "${moment:-1767225600}"
+}
+
+say() { printf '%s\n' "$*" >&2; }
+
+# The digest of files and folders, by their names and contents.
+digest_of() {
+	(
+		cd "$root"
+		find "$@" -type f ! -name '*_test.go' ! -path '*/testdata/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+	) | sha256sum | cut -d' ' -f1
+}
+
+# fresh STAMP DIGEST: whether the step with this stamp was done with these inputs.
+fresh() { [ -e "$build/$1.inputs" ] && [ "$(cat "$build/$1.inputs")" = "$2" ]; }
+stamp() { printf '%s\n' "$2" >"$build/$1.inputs"; }
+
+binaries() {
+	mkdir -p "$build/node/usr/bin" "$build/runtime/usr/bin" "$build/runtime/usr/lib/cni"
+	inputs=$(printf '%s %s %s %s' "$(digest_of images/node)" "$(go version)" "$tags" "$version" | sha256sum | cut -d' ' -f1)
+	if fresh binaries "$inputs"; then
+		return
+	fi
+	say "Building the node's programs ($architecture)"
+	cd "$module"
+	flags="-s -w -X sandbar.dev/node/internal/contract.Version=$version"
+	for program in sandbar-init sandbar-node sandbarctl; do
+		if [ -d "cmd/$program" ]; then
+			go build -tags "$tags" -ldflags "$flags" -o "$build/node/usr/bin/$program" "./cmd/$program"
+		fi
+	done
+	ln -sf sandbar-node "$build/node/usr/bin/kubectl"
+	containerd=github.com/containerd/containerd/v2
+	containerd_version=$(go list -m -f '{{.Version}}' $containerd)
+	go build -tags "$tags" -ldflags "-s -w -X $containerd/version.Version=$containerd_version" \
+		-o "$build/runtime/usr/bin/" $containerd/cmd/containerd $containerd/cmd/containerd-shim-runc-v2
+	plugins=github.com/containernetworking/plugins/plugins
+	go build -ldflags "-s -w" -o "$build/runtime/usr/lib/cni/" \
+		$plugins/main/ptp $plugins/ipam/host-local $plugins/meta/portmap
+	stamp binaries "$inputs"
+}
+
+seed() {
+	binaries
+	folder=$build/runtime/usr/share/sandbar/seed
+	epoch=$(epoch_of images/pause)
+	inputs=$(printf '%s %s' "$(digest_of images/pause)" "$epoch" | sha256sum | cut -d' ' -f1)
+	if ! fresh pause "$inputs"; then
+		say "Building the pause image"
+		SOURCE_DATE_EPOCH=$epoch "$root/images/pause/build.sh" "$folder/pause.tar" "$architecture"
+		stamp pause "$inputs"
+	fi
+	# The seed is data: whichever architecture's programs run here can make it.
+	folder=$build/node/usr/share/sandbar/seed
+	program=$root/build/$(go env GOHOSTARCH)/node/usr/bin/sandbar-node
+	if [ ! -x "$program" ] || ! "$program" seed --help >/dev/null 2>&1; then
+		say "sandbar-node does not make a seed yet; the image has none"
+		return
+	fi
+	inputs=$(sha256sum "$program" | cut -d' ' -f1)
+	if ! fresh seed "$inputs" || [ ! -e "$folder/etcd.db" ]; then
+		say "Seeding a datastore"
+		rm -rf "$folder"
+		mkdir -p "$folder"
+		"$program" seed --output "$folder"
+		stamp seed "$inputs"
+	fi
+}
+
+base() {
+	mkdir -p "$build"
+	epoch=$(epoch_of images/base)
+	inputs=$(printf '%s %s %s' "$(digest_of images/base)" "$epoch" "${SANDBAR_DEBIAN_MIRROR:-}" | sha256sum | cut -d' ' -f1)
+	name=localhost/sandbar-base:$architecture
+	if fresh base "$inputs" && [ -e "$build/base/base.tar" ] &&
+		[ "$($podman image inspect --format '{{index .Labels "dev.sandbar.inputs"}}' "$name" 2>/dev/null)" = "$inputs" ]; then
+		return
+	fi
+	if ! fresh base "$inputs" || [ ! -e "$build/base/base.tar" ]; then
+		say "Making the base out of Debian packages"
+		SOURCE_DATE_EPOCH=$epoch "$root/images/base/build.sh" "$build/base/base.tar" "$architecture" >&2
+	fi
+	printf 'FROM scratch\nADD base.tar /\nCMD ["/bin/sh"]\n' >"$build/base/Containerfile"
+	podman_build "$epoch" -t "$name" --label "dev.sandbar.inputs=$inputs" -f "$build/base/Containerfile" "$build/base"
+	stamp base "$inputs"
+}
+
+# podman_build EPOCH ARGUMENT…: podman build with what makes two builds of the same inputs the same image. The limit is
+# this shell's own, since an engine may not raise it.
+podman_build() {
+	moment=$1
+	shift
+	# shellcheck disable=SC3045 # every shell that is /bin/sh somewhere has ulimit -H
+	files=$(ulimit -Hn | sed 's/unlimited/1048576/')
+	$podman build --quiet --platform "linux/$architecture" --timestamp "$moment" --ulimit "nofile=$files:$files" "$@" >/dev/null
+}
+
+# shellcheck disable=SC2016 # the inner shell's own variable
+image_inputs() {
+	printf '%s %s' "$(
+		cd "$build"
+		find node runtime base/base.tar \( -type f -o -type l \) -print0 | LC_ALL=C sort -z |
+			xargs -0 sh -c 'for file; do if [ -h "$file" ]; then readlink "$file"; else sha256sum "$file"; fi; done' sh | sha256sum
+	)" "$(sha256sum <"$root/Containerfile")" | sha256sum | cut -d' ' -f1
+}
+
+image() {
+	seed
+	base
+	inputs=$(image_inputs)
+	name=localhost/sandbar-node:$version
+	if [ "$architecture" != "$(go env GOHOSTARCH)" ]; then
+		name=$name-$architecture
+	fi
+	present=$($podman image inspect --format '{{index .Labels "dev.sandbar.inputs"}}' "$name" 2>/dev/null || :)
+	if [ "$present" = "$inputs" ]; then
+		say "$name is up to date"
+		return
+	fi
+	say "Building $name"
+	kubernetes=$(cd "$module" && go list -m -f '{{.Version}}' k8s.io/kubernetes)
+	podman_build "$(epoch_of images Containerfile)" -t "$name" --build-arg "BASE=localhost/sandbar-base:$architecture" --build-arg "VERSION=$version" \
+		--build-arg "CONTRACT=$contract" --build-arg "KUBERNETES=$kubernetes" --label "dev.sandbar.inputs=$inputs" \
+		-f "$root/Containerfile" "$build"
+	say "$name: $($podman image inspect --format '{{.Id}}' "$name")"
+}
+
+case $goal in
+binaries | seed | base | image) "$goal" ;;
+inputs) image_inputs ;;
+*)
+	say "error: no such goal: $goal"
+	exit 2
+	;;
+esac
