@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"sandbar.dev/node/internal/hostinfo"
 	"sandbar.dev/node/internal/initapi"
@@ -29,6 +30,9 @@ type Result struct {
 	// Warnings are what the host does not give.
 	Warnings []initapi.Warning
 }
+
+// slowStep is from when on a step is worth a line.
+const slowStep = 5 * time.Millisecond
 
 // preparer carries what the steps share.
 type preparer struct {
@@ -59,15 +63,17 @@ func Prepare(options Options) (*Result, error) {
 		{"identify the machine", p.identity},
 		{"write the resolvers for pods", p.resolvers},
 		{"look at the volume", p.snapshotter},
+		{"look at the privileges", p.privileges},
+		{"make the kernel's settings", p.kernel},
 	} {
+		began := time.Now()
 		if err := step.do(); err != nil {
 			return nil, fmt.Errorf("%s: %w", step.name, err)
 		}
+		if took := time.Since(began); took >= slowStep {
+			options.Logf("it took %d ms to %s", took.Milliseconds(), step.name)
+		}
 	}
-	p.capabilities()
-	p.limits()
-	p.devices()
-	p.sysctls()
 	if err := p.result.Facts.Write(p.layout.HostInfo()); err != nil {
 		return nil, err
 	}
@@ -113,4 +119,16 @@ func (p *preparer) folders() error {
 		}
 	}
 	return p.bind(p.layout.KubeletData(), p.layout.Kubelet)
+}
+
+func (p *preparer) privileges() error {
+	p.capabilities()
+	p.limits()
+	return nil
+}
+
+func (p *preparer) kernel() error {
+	p.devices()
+	p.sysctls()
+	return nil
 }
