@@ -1,6 +1,8 @@
-// Package cni writes the pod network's configuration for containerd: ptp with host-local addresses and portmap.
+// Package cni sets the pod network up: its configuration for containerd (ptp with host-local addresses, and portmap), and
+// one rule that gives pods the node's address towards the outside.
 //
-// ptp routes on the node, so no bridge and no br_netfilter are needed. Nothing here may import k8s.io.
+// ptp routes on the node, so no bridge and no br_netfilter are needed. It could masquerade too, but with rules and three
+// runs of nft for each pod. Nothing here may import k8s.io.
 package cni
 
 import (
@@ -31,10 +33,9 @@ type conflist struct {
 }
 
 type ptp struct {
-	Type   string    `json:"type"`
-	IPMasq bool      `json:"ipMasq"`
-	MTU    int       `json:"mtu,omitempty"`
-	IPAM   hostLocal `json:"ipam"`
+	Type string    `json:"type"`
+	MTU  int       `json:"mtu,omitempty"`
+	IPAM hostLocal `json:"ipam"`
 }
 
 type hostLocal struct {
@@ -91,7 +92,7 @@ func Conflist(podCIDRs []string, mtu int) ([]byte, error) {
 		CNIVersion: "1.0.0",
 		Name:       "sandbar",
 		Plugins: []any{
-			ptp{Type: "ptp", IPMasq: true, MTU: mtu, IPAM: ipam},
+			ptp{Type: "ptp", MTU: mtu, IPAM: ipam},
 			portmap{Type: "portmap", Backend: "nftables", SNAT: true, Capabilities: map[string]bool{"portMappings": true}},
 		},
 	}, "", "  ")
