@@ -1,1 +1,474 @@
 //! The one way to run a program.
+//!
+//! A [`Program`] is a plain value: path, arguments, environment, input, deadline. Its environment holds what was given
+//! and nothing else, with `LC_ALL=C`, so that output can be parsed. It runs in a process group of its own, which is
+//! killed when the deadline passes or the future is dropped. Programs that take over the terminal ([`Program::interactive`])
+//! keep the environment they are given and stay in this process' group.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use crate::platform;
+
+/// How much of the end of standard error an error carries, in bytes.
+const TAIL: usize = 2048;
+/// How long a program may take unless it is told otherwise.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// A program that can be run.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Program {
+    path: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    directory: Option<PathBuf>,
+    input: Vec<u8>,
+    deadline: Duration,
+}
+
+/// What a program left when it ended with status 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// Why a program did not do its job. The command is shown without its environment and its input, which may be secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// It could not be started.
+    #[error("cannot run {command}")]
+    NotStarted {
+        /// The command as one would type it.
+        command: String,
+        /// The system's words.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It ended with another status than 0.
+    #[error("{command} {}{}", describe(*status), tail_of(stderr))]
+    Failed {
+        /// The command as one would type it.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The end of its standard error.
+        stderr: String,
+    },
+    /// It took too long and was killed.
+    #[error("{command} did not end within {after:?} and was killed{}", tail_of(stderr))]
+    TimedOut {
+        /// The command as one would type it.
+        command: String,
+        /// How long it had.
+        after: Duration,
+        /// The end of what it had written to its standard error.
+        stderr: String,
+    },
+    /// Its streams could not be read or written.
+    #[error("cannot talk to {command}")]
+    Streams {
+        /// The command as one would type it.
+        command: String,
+        /// The system's words.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Program").field(&self.command_line()).finish()
+    }
+}
+
+impl Program {
+    /// The program at `path`, without arguments, with an empty environment, no input and a minute to end.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            input: Vec::new(),
+            deadline: DEADLINE,
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    /// Adds a variable to its environment.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Adds variables to its environment, such as those of a caller that are known to be needed.
+    #[must_use]
+    pub fn envs<N: AsRef<OsStr>, V: AsRef<OsStr>>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self {
+        let owned = |(name, value): (N, V)| (name.as_ref().to_owned(), value.as_ref().to_owned());
+        self.environment.extend(variables.into_iter().map(owned));
+        self
+    }
+
+    /// Runs it in that folder.
+    #[must_use]
+    pub fn directory(mut self, directory: impl AsRef<Path>) -> Self {
+        self.directory = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// Gives it that on standard input, which is empty otherwise.
+    #[must_use]
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = input.into();
+        self
+    }
+
+    /// Gives it so long to end.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The command as one would type it.
+    #[must_use]
+    pub fn command_line(&self) -> String {
+        let words = std::iter::once(self.path.as_os_str()).chain(self.arguments.iter().map(OsString::as_os_str));
+        words.map(quoted).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Runs it to its end and returns what it wrote; another status than 0 is an error.
+    pub async fn output(&self) -> Result<Output, ProcessError> {
+        let mut running = self.start(Stdio::piped())?;
+        let mut stderr = Tail::default();
+        let work = running.finish(&self.input, &mut stderr);
+        match tokio::time::timeout(self.deadline, work).await {
+            Err(_) => Err(ProcessError::TimedOut {
+                command: self.command_line(),
+                after: self.deadline,
+                stderr: stderr.text(),
+            }),
+            Ok(Err(source)) => Err(ProcessError::Streams { command: self.command_line(), source }),
+            Ok(Ok((status, stdout))) if status.success() => Ok(Output { stdout, stderr: stderr.whole }),
+            Ok(Ok((status, _))) => {
+                Err(ProcessError::Failed { command: self.command_line(), status, stderr: stderr.text() })
+            }
+        }
+    }
+
+    /// Starts it with its standard input and output as streams; its standard error is this process' own. There is no
+    /// deadline: it is killed when [`Streaming`] is dropped.
+    pub fn streaming(&self) -> Result<Streaming, ProcessError> {
+        let mut running = self.start(Stdio::inherit())?;
+        let stdin = running.child.stdin.take();
+        let stdout = running.child.stdout.take();
+        Ok(Streaming { stdin, stdout, command: self.command_line(), running })
+    }
+
+    /// Runs it on this process' terminal, with only the environment that was given, and returns its exit code as a
+    /// shell does: 128 and the signal's number where a signal ended it. There is no deadline: the user is at it.
+    pub async fn interactive(&self) -> Result<u8, ProcessError> {
+        let status = self
+            .command()
+            .stdin(Stdio::inherit())
+            .stdout(Stdio::inherit())
+            .stderr(Stdio::inherit())
+            .status()
+            .await
+            .map_err(|source| ProcessError::NotStarted { command: self.command_line(), source })?;
+        Ok(exit_code(status))
+    }
+
+    /// Starts it so that it outlives this process, its output thrown away or appended to a file; returns its number.
+    pub fn detached(&self, log: Option<std::fs::File>) -> Result<u32, ProcessError> {
+        let failed = |source| ProcessError::NotStarted { command: self.command_line(), source };
+        let (stdout, stderr) = match log {
+            Some(file) => (file.try_clone().map_err(failed)?.into(), file.into()),
+            None => (Stdio::null(), Stdio::null()),
+        };
+        let mut command = self.quiet_command().into_std();
+        platform::native().spawn_detached(command.stdout(stdout).stderr(stderr)).map_err(failed)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one way")]
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(&self.arguments).env_clear();
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        command
+    }
+
+    /// With the words of no language but the program's own, so that they can be parsed.
+    fn quiet_command(&self) -> Command {
+        let mut command = self.command();
+        command.env("LC_ALL", "C");
+        command
+    }
+
+    fn start(&self, stderr: Stdio) -> Result<Running, ProcessError> {
+        let mut command = self.quiet_command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
+        platform::own_group(&mut command);
+        let child =
+            command.spawn().map_err(|source| ProcessError::NotStarted { command: self.command_line(), source })?;
+        Ok(Running { group: child.id(), child })
+    }
+}
+
+/// A running program whose group is killed if it is dropped before it was waited for.
+struct Running {
+    child: Child,
+    /// The group's leader, until it was waited for.
+    group: Option<u32>,
+}
+
+impl Running {
+    /// Feeds the input, reads the outputs to their ends and waits.
+    async fn finish(&mut self, input: &[u8], errors: &mut Tail) -> std::io::Result<(ExitStatus, Vec<u8>)> {
+        let (stdin, stdout, stderr) = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
+        let feed = async {
+            let Some(mut stdin) = stdin else { return Ok(()) };
+            match stdin.write_all(input).await {
+                // A program need not read its input to its end; its status says whether that was wrong.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+                result => result,
+            }
+        };
+        let mut output = Vec::new();
+        let read = async {
+            match stdout {
+                Some(mut stdout) => stdout.read_to_end(&mut output).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        let errors = async {
+            match stderr {
+                Some(stderr) => errors.read(stderr).await,
+                None => Ok(()),
+            }
+        };
+        tokio::try_join!(feed, read, errors)?;
+        let status = self.wait().await?;
+        Ok((status, output))
+    }
+
+    async fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        self.group = None;
+        Ok(status)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(group) = self.group
+            && let Err(error) = platform::native().kill_group(group)
+        {
+            tracing::warn!(group, %error, "cannot kill a program");
+        }
+    }
+}
+
+/// A running program with its standard input and output.
+pub struct Streaming {
+    /// Its standard input; dropping it is the end of the input.
+    pub stdin: Option<ChildStdin>,
+    /// Its standard output.
+    pub stdout: Option<ChildStdout>,
+    command: String,
+    running: Running,
+}
+
+impl Streaming {
+    /// Waits for its end, which is an error unless its status is 0.
+    pub async fn wait(mut self) -> Result<(), ProcessError> {
+        drop(self.stdin.take());
+        match self.running.wait().await {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(ProcessError::Failed { command: self.command, status, stderr: String::new() }),
+            Err(source) => Err(ProcessError::Streams { command: self.command, source }),
+        }
+    }
+}
+
+/// Standard error, as far as it was read: it is there even where the reading was cut short.
+#[derive(Default)]
+struct Tail {
+    whole: Vec<u8>,
+}
+
+impl Tail {
+    async fn read(&mut self, mut stream: impl AsyncRead + Unpin) -> std::io::Result<()> {
+        while stream.read_buf(&mut self.whole).await? > 0 {}
+        Ok(())
+    }
+
+    /// The last lines that fit, without control characters other than line ends.
+    fn text(&self) -> String {
+        let from = self.whole.len().saturating_sub(TAIL);
+        let text = String::from_utf8_lossy(&self.whole[from..]);
+        let text = if from > 0 { text.split_once('\n').map_or(&*text, |(_, rest)| rest) } else { &text };
+        text.trim().chars().filter(|c| !c.is_control() || *c == '\n' || *c == '\t').collect()
+    }
+}
+
+/// The exit code of a process as a shell has it.
+fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| platform::signal_of(status).map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), platform::signal_of(status)) {
+        (Some(code), _) => format!("ended with status {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+fn tail_of(stderr: &str) -> String {
+    if stderr.is_empty() { String::new() } else { format!(": {stderr}") }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &OsStr) -> String {
+    let text = word.to_string_lossy();
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn sh(script: &str) -> Program {
+        Program::new("/bin/sh").args(["-c", script]).env("PATH", "/usr/bin:/bin").deadline(Duration::from_secs(20))
+    }
+
+    #[expect(clippy::unwrap_used, reason = "a test without a runtime cannot go on")]
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn gives_back_both_outputs() {
+        let output = block_on(sh("cat; echo words >&2").input("input\n").output()).unwrap();
+        assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"input\n"[..], &b"words\n"[..]));
+    }
+
+    #[test]
+    fn streams_that_are_larger_than_a_pipe_do_not_block() {
+        let input = vec![b'x'; 1 << 20];
+        let output = block_on(sh("tee /dev/stderr").input(input.clone()).output()).unwrap();
+        assert!(output.stdout == input && output.stderr == input);
+    }
+
+    #[test]
+    fn the_environment_is_what_was_given() {
+        let output = block_on(Program::new("/usr/bin/env").env("A", "b").output()).unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "A=b\nLC_ALL=C\n");
+    }
+
+    #[test]
+    fn a_failure_says_command_status_and_words() {
+        let error = block_on(sh("echo 'no such thing' >&2; exit 3").output()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "/bin/sh -c 'echo '\\''no such thing'\\'' >&2; exit 3' ended with status 3: no such thing"
+        );
+        let error = block_on(sh("kill -9 $$").output()).unwrap_err();
+        assert_eq!(error.to_string(), "/bin/sh -c 'kill -9 $$' was ended by signal 9");
+        let error = block_on(Program::new("/nonexistent/program").output()).unwrap_err();
+        assert_eq!(error.to_string(), "cannot run /nonexistent/program");
+        assert!(
+            matches!(error, ProcessError::NotStarted { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+        );
+    }
+
+    #[test]
+    fn a_program_that_does_not_read_its_input_is_no_failure() {
+        block_on(sh("exit 0").input(vec![b'x'; 1 << 20]).output()).unwrap();
+    }
+
+    #[test]
+    fn the_tail_is_short_and_starts_with_a_whole_line() {
+        let tail = Tail { whole: format!("{}\nlast\x1b[1m line\n", "x\n".repeat(TAIL)).into_bytes() };
+        let text = tail.text();
+        assert!(text.len() <= TAIL && text.starts_with("x\nx\n") && text.ends_with("last[1m line"), "{text}");
+    }
+
+    #[test]
+    fn the_deadline_ends_the_whole_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {}; echo begun >&2; wait", file.display());
+        let started = Instant::now();
+        let error = block_on(sh(&script).deadline(Duration::from_millis(500)).output()).unwrap_err();
+        assert!(started.elapsed() < Duration::from_secs(10));
+        assert!(matches!(&error, ProcessError::TimedOut { stderr, .. } if stderr == "begun"), "{error}");
+        let grandchild: u32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+        assert!(wait_until(|| !is_running(grandchild)), "the grandchild outlived the deadline");
+    }
+
+    #[test]
+    fn dropping_ends_the_whole_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {}; echo; wait", file.display());
+        let grandchild = block_on(async {
+            let mut running = sh(&script).streaming().unwrap();
+            running.stdout.as_mut().unwrap().read_u8().await.unwrap();
+            std::fs::read_to_string(&file).unwrap().trim().parse().unwrap()
+        });
+        assert!(wait_until(|| !is_running(grandchild)), "the grandchild outlived its program");
+    }
+
+    /// Whether a process runs; one that ended and that nobody waits for does not.
+    fn is_running(pid: u32) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    }
+
+    fn wait_until(holds: impl Fn() -> bool) -> bool {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(10) {
+            if holds() {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        false
+    }
+}

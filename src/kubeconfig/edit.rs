@@ -183,11 +183,12 @@ pub fn apply(text: &str, changes: &[Change<'_>]) -> Result<String, EditError> {
 fn one(text: &str, root: Option<&Node>, change: &Change<'_>) -> Result<Option<String>, EditError> {
     match *change {
         Change::Put(part, entry) => {
-            let found: Vec<_> = root.map(|root| named(root, part, &entry.name)).unwrap_or_default();
+            let Some(root) = root else { return splice::append(text, None, part, entry).map(Some) };
+            let found = named(root, part, &entry.name);
             match found.as_slice() {
                 [only] if entry.is_in(part, only) => Ok(None),
-                [] => splice::append(text, root, part, entry).map(Some),
-                [first, ..] => splice::replace(text, first, part, entry).and_then(|text| {
+                [] => splice::append(text, Some(root), part, entry).map(Some),
+                [first, ..] => splice::replace(text, root, first, part, entry).and_then(|text| {
                     // kubectl refuses a name that stands twice; ours needs to be there once.
                     if found.len() > 1 { drop_but_first(&text, part, &entry.name).map(Some) } else { Ok(Some(text)) }
                 }),

@@ -16,7 +16,7 @@ pub fn read(path: &Path) -> Result<Option<String>, KubeconfigError> {
     match std::fs::read(path) {
         Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+            let line = valid.split(|byte| *byte == b'\n').count();
             KubeconfigError::NotText { path: path.to_owned(), line }
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -98,13 +98,13 @@ pub fn unmerge(
             locations.files().iter().flat_map(|file| texts.contents(file).contexts).filter(|c| c != name).collect();
         let next = restore.iter().find(|candidate| candidate.is_empty() || contexts.contains(candidate));
         for file in locations.files() {
-            let contents = texts.contents(file);
+            let held = texts.contents(file);
             let mut changes: Vec<_> = Part::ALL
                 .into_iter()
-                .filter(|part| contents.names(*part).iter().any(|n| n == name))
+                .filter(|part| held.names(*part).iter().any(|n| n == name))
                 .map(|part| Change::Drop(part, name))
                 .collect();
-            if contents.current.as_deref() == Some(name) {
+            if held.current.as_deref() == Some(name) {
                 changes.push(next.map_or(Change::UnsetCurrent, |next| Change::SetCurrent(next)));
             }
             if !changes.is_empty() {

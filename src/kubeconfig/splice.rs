@@ -27,20 +27,20 @@ pub fn append(text: &str, root: Option<&Node>, part: Part, entry: &Entry) -> Res
     };
     match &list.kind {
         Kind::Sequence { items, flow: false } => {
-            let last = items.last().ok_or_else(|| unsupported(format!("{} has no first item", part.list())))?;
-            let dash = dash_before(text, last)?;
+            let tail = items.last().ok_or_else(|| unsupported(format!("{} has no first item", part.list())))?;
+            let dash = dash_before(text, tail)?;
             let indent = &text[line_start(text, dash)..dash];
-            Ok(insert_lines(text, after_line(text, last.content_end()), &block_item(part, entry, indent, newline)))
+            Ok(insert_lines(text, after_line(text, tail.content_end()), &block_item(part, entry, indent, newline)))
         }
         Kind::Sequence { items, flow: true } => match items.last() {
-            Some(last) => {
+            Some(tail) => {
                 let from = items.len().checked_sub(2).map_or(list.span.start + 1, |i| items[i].content_end());
-                let space = &text[from..last.span.start];
+                let space = &text[from..tail.span.start];
                 // The separator of the last two is repeated, so that a list with one item a line stays one.
                 let space = space.strip_prefix(',').unwrap_or(space);
                 let space = if space.trim().is_empty() { space } else { " " };
                 let space = if space.is_empty() && items.len() == 1 { " " } else { space };
-                Ok(replaced(text, last.span.end..last.span.end, &format!(",{space}{}", flow_item(part, entry))))
+                Ok(replaced(text, tail.span.end..tail.span.end, &format!(",{space}{}", flow_item(part, entry))))
             }
             None if is_flow(root) => Ok(replaced(text, list.span.clone(), &format!("[{}]", flow_item(part, entry)))),
             None => fill_empty(text, root, list, part, entry),
@@ -51,8 +51,9 @@ pub fn append(text: &str, root: Option<&Node>, part: Part, entry: &Entry) -> Res
 }
 
 /// Puts an item where another one is.
-pub fn replace(text: &str, old: &Node, part: Part, entry: &Entry) -> Result<String, EditError> {
-    if is_flow(old) && dash_before(text, old).is_err() {
+pub fn replace(text: &str, root: &Node, old: &Node, part: Part, entry: &Entry) -> Result<String, EditError> {
+    refuse_anchor(old)?;
+    if root.get(part.list()).is_some_and(is_flow) {
         return Ok(replaced(text, old.span.clone(), &flow_item(part, entry)));
     }
     let dash = dash_before(text, old)?;
@@ -67,6 +68,7 @@ pub fn replace(text: &str, old: &Node, part: Part, entry: &Entry) -> Result<Stri
 
 /// Takes an item out of its list.
 pub fn cut(text: &str, root: &Node, part: Part, item: &Node) -> Result<String, EditError> {
+    refuse_anchor(item)?;
     let list = root.get(part.list()).ok_or_else(|| unsupported(format!("{} is gone", part.list())))?;
     let Kind::Sequence { items, flow } = &list.kind else {
         return Err(unsupported(format!("{} is not a list", part.list())));
@@ -101,6 +103,7 @@ pub fn set_current(text: &str, root: Option<&Node>, name: &str) -> Result<String
             format!("{indent}{CURRENT_CONTEXT}: {}{newline}", scalar(name))
         });
     };
+    refuse_anchor(value)?;
     let written = match &value.kind {
         _ if is_flow(root) => json(name),
         Kind::Scalar { style: ScalarStyle::SingleQuoted, .. } => format!("'{}'", name.replace('\'', "''")),
@@ -263,16 +266,29 @@ fn dash_before(text: &str, item: &Node) -> Result<usize, EditError> {
         let line = text[start..].lines().next().unwrap_or_default();
         let content = line.trim_start_matches(' ');
         let dash = start + line.len() - content.len();
-        if dash < first && content.starts_with('-') && matches!(content[1..].chars().next(), None | Some(' ' | '\t')) {
+        let own = start == line_start(text, first);
+        if dash < first
+            && let Some(rest) =
+                content.strip_prefix('-').filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
+            && (own || is_preamble(rest.trim_start()))
+        {
             return Ok(dash);
         }
-        // Only blank lines, comments, anchors and tags may stand between a dash and its item.
-        let own = start == line_start(text, first);
-        if start == 0 || !(own || content.is_empty() || content.starts_with(['#', '&', '!'])) {
+        if start == 0 || !(own || is_preamble(content)) {
             return Err(unsupported("an item does not start with a dash on its line".to_owned()));
         }
         start = line_start(text, start - 1);
     }
+}
+
+/// Whether a line may stand between a dash and its item: blank, a comment, an anchor or a tag.
+fn is_preamble(line: &str) -> bool {
+    line.is_empty() || line.starts_with(['#', '&', '!'])
+}
+
+/// What an alias elsewhere refers to cannot be changed without changing that too.
+fn refuse_anchor(node: &Node) -> Result<(), EditError> {
+    if node.has_anchor() { Err(unsupported("it holds a YAML anchor".to_owned())) } else { Ok(()) }
 }
 
 fn line_start(text: &str, at: usize) -> usize {

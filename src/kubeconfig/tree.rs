@@ -93,8 +93,10 @@ impl Node {
     /// End of the last character that belongs to the node, even where its last value is empty.
     pub fn content_end(&self) -> usize {
         match &self.kind {
-            Kind::Scalar { .. } | Kind::Alias(_) => self.span.end,
-            Kind::Sequence { flow: true, .. } | Kind::Mapping { flow: true, .. } => self.span.end,
+            Kind::Scalar { .. }
+            | Kind::Alias(_)
+            | Kind::Sequence { flow: true, .. }
+            | Kind::Mapping { flow: true, .. } => self.span.end,
             Kind::Sequence { items, .. } => {
                 items.iter().map(Node::content_end).max().unwrap_or(self.span.start).max(self.span.start)
             }
@@ -104,6 +106,16 @@ impl Node {
                 .max()
                 .unwrap_or(self.span.start),
         }
+    }
+
+    /// Whether it or anything in it can be referred to by an alias.
+    pub fn has_anchor(&self) -> bool {
+        self.properties.0 != 0
+            || match &self.kind {
+                Kind::Scalar { .. } | Kind::Alias(_) => false,
+                Kind::Sequence { items, .. } => items.iter().any(Node::has_anchor),
+                Kind::Mapping { pairs, .. } => pairs.iter().any(|(k, v)| k.has_anchor() || v.has_anchor()),
+            }
     }
 
     /// Whether both mean the same: values, their order, quoting as far as it decides a type, tags and anchors.

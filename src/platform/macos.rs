@@ -38,6 +38,7 @@ impl System for MacOs {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the system's own programs, run where nothing can be awaited")]
 fn output(program: &str, arguments: &[&str]) -> io::Result<String> {
     let output = Command::new(program).args(arguments).env_clear().env("LC_ALL", "C").stdin(Stdio::null()).output()?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

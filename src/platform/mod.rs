@@ -35,6 +35,26 @@ pub fn native() -> &'static dyn Platform {
     &NATIVE
 }
 
+/// Puts a program that is going to be started into a process group of its own.
+pub fn own_group(command: &mut tokio::process::Command) {
+    #[cfg(unix)]
+    command.process_group(0);
+    #[cfg(windows)]
+    windows::own_group(command);
+}
+
+/// The signal that ended a process.
+#[must_use]
+pub fn signal_of(status: std::process::ExitStatus) -> Option<i32> {
+    #[cfg(unix)]
+    return std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(windows)]
+    return {
+        let _ = status;
+        None
+    };
+}
+
 /// A future that a platform hands out.
 pub type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-/// Where ports are looked for, best first. None of them is a NodePort (30000-32767), which would read like one.
+/// Where ports are looked for, best first. None of them is a port of a `NodePort` service (30000-32767), which would read like one.
 const RANGES: [RangeInclusive<u16>; 3] = [20000..=29999, 61000..=65535, 10240..=19999];
 
 /// All ports to try for one purpose of a cluster (such as `api`), each once, none of them in the range from which the

@@ -18,9 +18,18 @@ const EPHEMERAL: RangeInclusive<u16> = 49152..=65535;
 /// `DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP` of `CreateProcess`.
 const DETACHED: u32 = 0x0000_0208;
 
+/// `CREATE_NEW_PROCESS_GROUP` of `CreateProcess`.
+const NEW_GROUP: u32 = 0x0000_0200;
+
+/// Puts a program that is going to be started into a process group of its own.
+pub fn own_group(command: &mut tokio::process::Command) {
+    command.creation_flags(NEW_GROUP);
+}
+
 /// Windows.
 pub struct Windows;
 
+#[expect(clippy::disallowed_methods, reason = "the system's own programs, run where nothing can be awaited")]
 impl Platform for Windows {
     fn port_holder(&self, _address: IpAddr, _port: u16) -> Option<PortHolder> {
         None
