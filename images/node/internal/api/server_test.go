@@ -19,6 +19,7 @@ import (
 	"sandbar.dev/node/internal/api/client"
 	"sandbar.dev/node/internal/component"
 	"sandbar.dev/node/internal/contract"
+	"sandbar.dev/node/internal/contract/contracttest"
 	"sandbar.dev/node/internal/initapi"
 )
 
@@ -186,6 +187,7 @@ func TestStatusBeforeAnythingExists(t *testing.T) {
 	if status.Healthy {
 		t.Error("a node without components is not healthy")
 	}
+	contracttest.ValidateValue(t, "status.schema.json", status)
 	var names []string
 	for _, part := range status.Components {
 		names = append(names, part.Name)
@@ -250,6 +252,7 @@ func TestReportOfChildren(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	contracttest.ValidateValue(t, "status.schema.json", status)
 	byName := map[string]contract.Component{}
 	for _, part := range status.Components {
 		byName[part.Name] = part

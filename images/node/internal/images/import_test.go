@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"sandbar.dev/node/internal/contract"
+	"sandbar.dev/node/internal/contract/contracttest"
 	"sandbar.dev/node/internal/images"
 )
 
@@ -46,6 +47,11 @@ func TestDockerArchive(t *testing.T) {
 	expect(t, importAll(t, store, tarOf(t, files...)),
 		"localhost/docker:1 moved 2 present 0", "docker.io/library/docker:2 moved 2 present 0")
 
+	list, err := store.List(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	contracttest.ValidateValue(t, "images.schema.json", contract.ImageList{Images: list})
 	image := find(t, store, "localhost/docker:1")
 	if image == nil || image.ID != digest.FromBytes(config).String() || len(image.DiffIDs) != 2 {
 		t.Fatalf("got %+v", image)
@@ -221,6 +227,7 @@ func TestTagAndRemove(t *testing.T) {
 	id := digest.FromBytes(config).String()
 	importAll(t, store, tarOf(t, dockerFiles(t, config, []string{"localhost/tag:1"}, layer)...))
 	tagged, err := store.Tag(ctx, id, []string{"tag:2"})
+	contracttest.ValidateValue(t, "import.schema.json", contract.ImportReport{Images: tagged})
 	if err != nil || len(tagged) != 1 || tagged[0].Name != "docker.io/library/tag:2" || tagged[0].ID != id || tagged[0].LayersPresent != 1 {
 		t.Fatalf("got %+v, %v", tagged, err)
 	}
