@@ -13,3 +13,8 @@ node: ## build the node's programs into build/
 .PHONY: image
 image: ## build the node image, localhost/sandbar-node
 	@images/build.sh image
+
+.PHONY: bench
+bench: image ## measure the figures of docs/performance.md and write its table
+	@cargo build --release --locked
+	@bench/bench.py --sandbar "$${CARGO_TARGET_DIR:-target}/release/sandbar" --json build/bench.json --write docs/performance.md
