@@ -53,42 +53,60 @@ func (m Master) Processes(ctx context.Context) ([]Process, error) {
 	return parseProcesses(answer)
 }
 
+// restartWindow is how long a master may be away while it executes itself anew: for a reload and, since 3.0, once
+// shortly after its start.
+const restartWindow = 3 * time.Second
+
 // Reload makes the master read its configuration again and start a worker with it, and returns when that is done. The
 // old worker takes no more connections then and finishes those it has. A refusal is a *RefusedError.
 func (m Master) Reload(ctx context.Context) error {
-	answer, err := exchange(ctx, m.Socket, "reload")
-	switch {
-	case err != nil && !disconnected(err):
-		return fmt.Errorf("reload: %w", err)
-	case strings.HasPrefix(answer, "Success="):
-		return parseVerdict(answer)
-	case strings.TrimSpace(answer) != "":
-		return fmt.Errorf("reload: HAProxy answered %q", strings.TrimSpace(answer))
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	for {
+		before, err := m.awaitMaster(ctx)
+		if err != nil {
+			return fmt.Errorf("reload: %w", err)
+		}
+		answer, err := exchange(ctx, m.Socket, "reload")
+		switch {
+		case err != nil && !disconnected(err):
+			return fmt.Errorf("reload: %w", err)
+		case strings.HasPrefix(answer, "Success="):
+			return parseVerdict(answer)
+		case strings.TrimSpace(answer) != "":
+			return fmt.Errorf("reload: HAProxy answered %q", strings.TrimSpace(answer))
+		}
+		// Before 2.7 the master only closes the connection, and so does one that executes itself anew just now, without a
+		// reload. What became of it is in its counters.
+		after, err := m.awaitMaster(ctx)
+		switch {
+		case err != nil:
+			return fmt.Errorf("reload: %w", err)
+		case after.FailedReloads > before.FailedReloads:
+			return &RefusedError{}
+		case after.PID != before.PID || after.Reloads != before.Reloads:
+			return nil
+		}
 	}
-	// Before 2.7 the master only closes the connection; what became of it is in its list of processes once it is back.
-	return m.awaitReload(ctx)
 }
 
-// awaitReload waits until a master that re-executes itself answers again, and says whether the reload worked.
-func (m Master) awaitReload(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+// awaitMaster waits for a master that executes itself anew, and returns its own entry in the list of processes.
+func (m Master) awaitMaster(ctx context.Context) (Process, error) {
+	ctx, cancel := context.WithTimeout(ctx, restartWindow)
 	defer cancel()
 	for {
 		processes, err := m.Processes(ctx)
 		if err == nil {
-			if len(processes) > 0 && processes[0].FailedReloads > 0 {
-				return &RefusedError{}
-			}
-			return nil
+			return processes[0], nil
 		}
-		if !disconnected(err) {
-			return fmt.Errorf("reload: %w", err)
+		// The first answers after a start may be cut short, too, so that they make no sense.
+		if !disconnected(err) && !errors.Is(err, errUnexpected) {
+			return Process{}, err
 		}
-		// The socket does not exist while the master starts, so there is nothing to wait on but time.
-		select {
+		select { // the socket is not there meanwhile, so there is nothing to wait on but time
 		case <-ctx.Done():
-			return fmt.Errorf("reload: the master process did not come back: %w", err)
-		case <-time.After(5 * time.Millisecond):
+			return Process{}, fmt.Errorf("the master process does not answer: %w", err)
+		case <-time.After(2 * time.Millisecond):
 		}
 	}
 }
@@ -101,6 +119,9 @@ func disconnected(err error) bool {
 
 // Unreachable says that err means that no HAProxy listens at the socket, as during its start and after a crash.
 func Unreachable(err error) bool { return disconnected(err) }
+
+// errUnexpected is an answer that is not what was asked for.
+var errUnexpected = errors.New("unexpected answer")
 
 // parseVerdict reads the answer that `reload` gives since 2.7: "Success=0|1", "--" and the log of the start.
 func parseVerdict(answer string) error {
@@ -143,23 +164,23 @@ func parseProcesses(answer string) ([]Process, error) {
 		}
 		pid, err := strconv.Atoi(fields[0])
 		if err != nil {
-			return nil, fmt.Errorf("show proc: unexpected line %q", line)
+			return nil, fmt.Errorf("show proc: %w: %q", errUnexpected, line)
 		}
 		reloads, err := strconv.Atoi(fields[2])
 		if err != nil {
-			return nil, fmt.Errorf("show proc: unexpected line %q", line)
+			return nil, fmt.Errorf("show proc: %w: %q", errUnexpected, line)
 		}
 		process := Process{PID: pid, Type: fields[1], Reloads: reloads, Old: old}
 		if len(fields) > 4 && fields[3] == "[failed:" {
 			process.FailedReloads, err = strconv.Atoi(strings.TrimSuffix(fields[4], "]"))
 			if err != nil {
-				return nil, fmt.Errorf("show proc: unexpected line %q", line)
+				return nil, fmt.Errorf("show proc: %w: %q", errUnexpected, line)
 			}
 		}
 		processes = append(processes, process)
 	}
 	if len(processes) == 0 {
-		return nil, fmt.Errorf("show proc: unexpected answer %q", answer)
+		return nil, fmt.Errorf("show proc: %w: %q", errUnexpected, answer)
 	}
 	return processes, nil
 }

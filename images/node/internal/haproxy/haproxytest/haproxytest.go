@@ -172,14 +172,25 @@ func (p *Process) Worker(t testing.TB) int {
 // AwaitDescription waits until the worker runs the configuration with that description, and returns its process ID.
 func (p *Process) AwaitDescription(t testing.TB, description string) int {
 	t.Helper()
+	return p.await(t, "configuration "+description, func(info haproxy.Info) bool { return info.Description == description })
+}
+
+// AwaitWorkerAfter waits until another worker than that with the given process ID answers, and returns its process ID.
+func (p *Process) AwaitWorkerAfter(t testing.TB, pid int) int {
+	t.Helper()
+	return p.await(t, "another worker", func(info haproxy.Info) bool { return info.PID != pid })
+}
+
+func (p *Process) await(t testing.TB, what string, fits func(haproxy.Info) bool) int {
+	t.Helper()
 	var info haproxy.Info
 	var err error
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		info, err = haproxy.Runtime{Socket: p.Folder.WorkerSocket()}.Info(t.Context())
-		if err == nil && info.Description == description {
+		if err == nil && fits(info) {
 			return info.PID
 		}
 	}
-	t.Fatalf("HAProxy runs %q instead of %q, last error %v", info.Description, description, err)
+	t.Fatalf("waited in vain for %s; the last answer was %+v, %v", what, info, err)
 	return 0
 }
