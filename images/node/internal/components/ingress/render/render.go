@@ -141,7 +141,7 @@ func mainFile(
   http-request set-header X-Forwarded-For %[src]
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
   http-request set-header X-Forwarded-Port %[dst_port]
-  http-request set-header X-Forwarded-Port %[req.hdr(host),port_only] unless { req.hdr(host),port_only eq 0 }
+  http-request set-header X-Forwarded-Port %[req.hdr(host),port_only] if { req.hdr(host),port_only gt 0 }
   http-request del-header Forwarded
   http-request del-header Proxy
   http-request set-var(txn.host) req.hdr(host),host_only,rtrim(.),lower

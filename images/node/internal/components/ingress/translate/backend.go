@@ -3,7 +3,6 @@ package translate
 import (
 	"net/netip"
 	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -38,7 +37,11 @@ func (t *translation) backend(ingress *networkingv1.Ingress, backend networkingv
 	if port != nil {
 		key = strconv.Itoa(int(port.Port))
 	}
-	id := word(ingress.Namespace) + ":" + word(name) + ":" + word(key)
+	if !validName(ingress.Namespace) || !validName(name) || !validName(key) {
+		t.problem(ingress, false, "InvalidBackend", "%q, port %q, is not the name of a Service", name, key)
+		return ""
+	}
+	id := ingress.Namespace + ":" + name + ":" + key
 	if t.builder.HasBackend(id) {
 		return id
 	}
@@ -60,14 +63,18 @@ func describe(port networkingv1.ServiceBackendPort) string {
 	return strconv.Itoa(int(port.Number))
 }
 
-// word is s with only what a backend's ID may hold. Names of objects are that already.
-func word(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
-			return r
+// validName says whether s may be a part of a backend's ID. Names of objects always may.
+func validName(s string) bool {
+	const longest = 253 // of any object's name
+	if s == "" || len(s) > longest {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' {
+			return false
 		}
-		return -1
-	}, s)
+	}
+	return true
 }
 
 func findPort(service *corev1.Service, wanted networkingv1.ServiceBackendPort) *corev1.ServicePort {
