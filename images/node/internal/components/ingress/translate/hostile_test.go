@@ -152,7 +152,7 @@ func TestHAProxyTakesWhateverObjectsSay(t *testing.T) {
 		return b.String()
 	}
 	all := newObjects()
-	for range 400 {
+	for range 800 {
 		host := []string{pick(), "x" + strconv.Itoa(random.IntN(50)) + ".example"}[random.IntN(2)]
 		service := []string{pick(), "svc"}[random.IntN(2)]
 		o := hostile("ns", host, "/"+pick(), service, []string{pick(), ""}[random.IntN(2)], pick(), pick(), random.Int32N(70000))
