@@ -69,8 +69,9 @@ func TestParseVerdict(t *testing.T) {
 		t.Error(err)
 	}
 	err := parseVerdict("Success=0\n--\n[NOTICE]   (1) : Reloading\n" +
-		"[ALERT]    (1) : config : parsing [x:1] : unknown keyword 'x'\n[WARNING]  (1) : Former worker (7) exited\n")
-	want := "HAProxy refused the configuration: config : parsing [x:1] : unknown keyword 'x'"
+		"[ALERT]    (1) : config : parsing [x:1] : unknown keyword 'x'\n  'crt' : no\n" +
+		"[WARNING]  (1) : Former worker (7) exited\nand more\n[ALERT]    (1) : config : Fatal errors\n")
+	want := "HAProxy refused the configuration: config : parsing [x:1] : unknown keyword 'x' 'crt' : no; config : Fatal errors"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}

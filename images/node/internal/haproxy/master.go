@@ -132,19 +132,29 @@ func parseVerdict(answer string) error {
 	return &RefusedError{Messages: complaints(log)}
 }
 
-// complaints are the lines of a start's log that matter: what was alerted and warned of, without the process ID.
+// complaints are the lines of a start's log that matter: what was alerted and warned of, without the process ID. Lines
+// without a mark continue the one before.
 func complaints(log string) []string {
 	var found []string
+	matters := false
 	for line := range strings.Lines(log) {
 		line = strings.TrimSpace(line)
-		if !strings.HasPrefix(line, "[ALERT]") && !strings.HasPrefix(line, "[WARNING]") {
+		if line == "" {
 			continue
 		}
-		_, text, ok := strings.Cut(line, ") : ")
-		if !ok || strings.Contains(text, "Former worker") {
+		if !strings.HasPrefix(line, "[") {
+			if matters {
+				found[len(found)-1] += " " + line
+			}
 			continue
 		}
-		found = append(found, text)
+		matters = false
+		if strings.HasPrefix(line, "[ALERT]") || strings.HasPrefix(line, "[WARNING]") {
+			_, text, ok := strings.Cut(line, ") : ")
+			if matters = ok && !strings.Contains(text, "Former worker"); matters {
+				found = append(found, text)
+			}
+		}
 	}
 	return found
 }

@@ -8,7 +8,7 @@ const (
 	// shortestPause and longestPause bound the time between two reloads, each of which leaves an old worker behind for
 	// as long as its connections last.
 	shortestPause = 100 * time.Millisecond
-	longestPause  = time.Second
+	longestPause  = 500 * time.Millisecond
 	// calm is how long after a reload the pause is short again.
 	calm = 5 * time.Second
 	// firstRetry and lastRetry bound the pause after a failure.

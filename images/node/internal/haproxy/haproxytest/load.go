@@ -138,3 +138,20 @@ func Named(t testing.TB, name string) string {
 	})
 	return listener.Addr().String()
 }
+
+// Get asks for / of a host at an address and returns the answer's text, whatever its status.
+func Get(address, host string) (string, error) {
+	request, err := http.NewRequest(http.MethodGet, "http://"+address+"/", nil)
+	if err != nil {
+		return "", err
+	}
+	request.Host, request.Close = host, true
+	client := &http.Client{Timeout: 10 * time.Second}
+	response, err := client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	return string(body), err
+}
