@@ -26,6 +26,7 @@ type containerd struct {
 	root        string
 }
 
+// shared is the one that tests use; nil when there is none.
 var shared *containerd
 
 // skipped is why there is no containerd; empty when there is one.
