@@ -83,12 +83,25 @@ func (k *Kubelet) Run(ctx context.Context, ready func()) error {
 		return fmt.Errorf("kubelet: %w", err)
 	}
 	k.node.Store(watch)
-	go watch.run(ctx, ready)
+	runCtx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		if k.options.PrepareImages != nil {
+			if err := k.options.PrepareImages(runCtx); err != nil {
+				stop(fmt.Errorf("images: %w", err))
+				return
+			}
+		}
+		watch.run(runCtx, ready)
+	}()
 
-	err = app.Run(ctx, server, dependencies, utilfeature.DefaultFeatureGate)
+	err = app.Run(runCtx, server, dependencies, utilfeature.DefaultFeatureGate)
 	if ctx.Err() == nil {
 		if err == nil {
 			err = errors.New("it returned by itself")
+		}
+		if cause := context.Cause(runCtx); cause != nil {
+			err = cause
 		}
 		return fmt.Errorf("kubelet: %w", err)
 	}

@@ -5,6 +5,7 @@
 package kubelet
 
 import (
+	"context"
 	"net/netip"
 	"time"
 
@@ -63,6 +64,9 @@ type Options struct {
 	StopGrace func() time.Duration
 	// PrepareNetwork is called before the kubelet starts, to write the pod network's configuration. May be nil.
 	PrepareNetwork func() error
+	// PrepareImages is called as soon as the container runtime answers, beside the kubelet's own start, to put images in
+	// place that no pod can do without. May be nil.
+	PrepareImages func(context.Context) error
 	// Needs names the components that must be ready first.
 	Needs []string
 }
