@@ -29,6 +29,9 @@ use super::{
     NodeStats, Reader, Resource, ResourceKind,
 };
 
+/// Folders that every image has; a fake one has no content.
+const IMAGE_FOLDERS: [&str; 6] = ["/", "/etc", "/run", "/tmp", "/usr", "/var"];
+
 /// The stricter stand-in for Podman and Docker.
 #[derive(Clone)]
 pub struct FakeEngine {
@@ -259,12 +262,9 @@ impl Engine for FakeEngine {
                 starts: 0,
             };
             fs_err::create_dir_all(self.folder.node_root(name).join("etc")).map_err(|error| broken(&error))?;
-            for (path, _mode, content) in &spec.files {
+            for (path, mode, content) in &spec.files {
                 let place = self.place(name, &path.to_string_lossy())?;
-                if let Some(parent) = place.parent() {
-                    fs_err::create_dir_all(parent).map_err(|error| broken(&error))?;
-                }
-                fs_err::write(place, content).map_err(|error| broken(&error))?;
+                place_file(&place, *mode, content).map_err(|error| broken(&error))?;
             }
             state.nodes.insert(name.clone(), node);
             Ok(())
@@ -320,8 +320,7 @@ impl Engine for FakeEngine {
             ours(&state.nodes, name)?;
             if let Some(node) = state.nodes.get_mut(name) {
                 match node.run {
-                    Run::Running => node.run = Run::Exited(behaviour.node.exit_code),
-                    Run::Paused => return Err(refused("stop the node", "it is paused")),
+                    Run::Running | Run::Paused => node.run = Run::Exited(behaviour.node.exit_code),
                     Run::Created | Run::Exited(_) => {}
                 }
             }
@@ -384,7 +383,7 @@ impl Engine for FakeEngine {
                 Some(labels) if !is_ours(&labels) => return Err(foreign(what, name)),
                 Some(_) => {}
             }
-            let in_use = state.nodes.contains_key(name);
+            let in_use = state.nodes.get(name).is_some_and(|node| is_ours(&node.labels));
             let gone = match kind {
                 ResourceKind::Node => {
                     state.nodes.remove(name);
@@ -441,17 +440,19 @@ impl Engine for FakeEngine {
         .await
     }
 
-    async fn exec(&self, name: &str, request: ExecRequest) -> Result<ExecSession, EngineError> {
+    async fn exec(&self, name: &str, mut request: ExecRequest) -> Result<ExecSession, EngineError> {
         let operation = node::operation(&request.command);
         let after = self.begin(&operation, false).await?;
         let check = |state: &mut State, behaviour: &Behaviour| {
             settle(state, behaviour);
             match running(&state.nodes, name)?.run {
                 Run::Paused => Err(refused("run a program in the node", "it is paused")),
-                _ => Ok(()),
+                _ => Ok(running(&state.nodes, name)?.environment.clone()),
             }
         };
-        self.folder.look(check).map_err(|error| broken(&error))??;
+        let environment = self.folder.look(check).map_err(|error| broken(&error))??;
+        let of_node = environment.into_iter().map(|(key, value)| format!("{key}={value}"));
+        request.environment = of_node.chain(request.environment).collect();
         if request.command.is_empty() {
             return Err(refused("run a program in the node", "no program given"));
         }
@@ -466,7 +467,8 @@ impl Engine for FakeEngine {
         archive.read_to_end(&mut bytes).await.map_err(|error| refused("copy into the node", &error.to_string()))?;
         self.call("copy_in", true, |state, _| {
             ours(&state.nodes, name)?;
-            if !place.is_dir() && directory != "/" {
+            let of_image = IMAGE_FOLDERS.contains(&directory);
+            if !place.is_dir() && !of_image {
                 return Err(missing("path", directory));
             }
             tar::Archive::new(bytes.as_slice())
@@ -621,6 +623,21 @@ fn free_subnet(state: &State) -> String {
     let taken = |subnet: &String| state.networks.values().any(|network| network.subnet == *subnet);
     let mut subnets = (0..=255_u8).map(|third| format!("10.89.{third}.0/24"));
     subnets.find(|subnet| !taken(subnet)).unwrap_or_else(|| "10.89.255.0/24".into())
+}
+
+/// Writes a file with its mode, and the folders above it.
+fn place_file(place: &Path, mode: u32, content: &[u8]) -> std::io::Result<()> {
+    let (Some(folder), Some(name)) = (place.parent(), place.file_name()) else {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    };
+    fs_err::create_dir_all(folder)?;
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(mode);
+    // An archive knows modes on every platform, as far as the platform does.
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_data(&mut header, name, content)?;
+    tar::Archive::new(archive.into_inner()?.as_slice()).unpack(folder)
 }
 
 fn check_spec(spec: &NodeSpec) -> Result<(), EngineError> {

@@ -4,6 +4,7 @@
 //! An engine knows nodes, volumes and networks, never clusters, kubeconfigs or what runs inside.
 //! Every resource that an engine makes carries [`Labels`]; an engine refuses to touch any that lacks [`LABEL_CLUSTER`].
 
+pub mod container;
 pub mod fake;
 
 use std::collections::BTreeMap;
@@ -249,6 +250,14 @@ pub enum EngineError {
     /// A host port is held by someone else.
     #[error("port {port} on {address} is taken")]
     PortTaken {
+        /// The port.
+        port: u16,
+        /// The host address.
+        address: IpAddr,
+    },
+    /// A host port is one that only the superuser may open.
+    #[error("port {port} on {address} may be opened by the superuser alone")]
+    PortPrivileged {
         /// The port.
         port: u16,
         /// The host address.

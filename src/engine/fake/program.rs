@@ -31,7 +31,7 @@ pub trait Program: Send + Sync {
 pub struct ProgramRun {
     /// Program and arguments.
     pub command: Vec<String>,
-    /// Additional environment.
+    /// Its environment: the node's, then its own; the last one of a name counts.
     pub environment: Vec<String>,
     /// Its standard input; at its end where none was asked for.
     pub stdin: DuplexStream,

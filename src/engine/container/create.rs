@@ -1,0 +1,181 @@
+//! What is asked of an engine for a node: pure functions from [`NodeSpec`] to requests.
+//!
+//! Podman gets the request of its own API: its Docker-compatible one ignores `CgroupnsMode` on cgroup v1, and then two
+//! clusters would share `/kubepods`. Docker gets the Docker API's.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount, MountType, PortBinding,
+    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+};
+use serde_json::{Value, json};
+
+use super::limits::Limit;
+use crate::engine::{EngineError, NodeSpec};
+
+/// Where the volume is in a node (the node contract, "Files").
+const VOLUME: &str = "/var/lib/sandbar";
+/// Folders of a node that are memory, with their mode (the node contract, "Image").
+const IN_MEMORY: [(&str, &str); 2] = [("/run", "755"), ("/tmp", "1777")];
+/// Bytes of the first process' output that the engine keeps.
+const LOG_BYTES: i64 = 10 << 20;
+/// Length of a scheduling period in microseconds, cgroups(7).
+const CPU_PERIOD_MICROS: u64 = 100_000;
+
+/// How far a node is privileged, for reports.
+pub(super) const PRIVILEGE: &str = "privileged";
+
+/// The request of Podman's own API (`POST /libpod/containers/create`, a `SpecGenerator`).
+pub(super) fn podman(spec: &NodeSpec, limits: &[Limit]) -> Value {
+    let ports = spec.ports.iter().map(|port| {
+        json!({
+            "host_ip": port.host_address, "host_port": port.host_port, "container_port": port.node_port,
+            "protocol": "tcp",
+        })
+    });
+    let in_memory = IN_MEMORY.map(|(path, mode)| {
+        let options = ["rw", "nosuid", "nodev", "exec", &format!("mode={mode}")].map(str::to_owned);
+        json!({ "destination": path, "type": "tmpfs", "source": "tmpfs", "options": options })
+    });
+    let limits = limits.iter().map(|limit| json!({ "type": limit.name, "soft": limit.value, "hard": limit.value }));
+    // Pods are processes of this container: the engine's limit of 2,048 is one for an application.
+    let mut resources = json!({ "pids": { "limit": -1 } });
+    if let Some(bytes) = spec.memory_bytes {
+        resources["memory"] = json!({ "limit": bytes, "swap": bytes });
+    }
+    if let Some(millis) = spec.cpu_millis {
+        let quota = u64::from(millis) * CPU_PERIOD_MICROS / 1000;
+        resources["cpu"] = json!({ "quota": quota, "period": CPU_PERIOD_MICROS });
+    }
+    json!({
+        "name": spec.name, "hostname": spec.hostname, "image": spec.image, "labels": spec.labels,
+        "env": spec.environment, "privileged": true, "cgroupns": { "nsmode": "private" }, "init": false,
+        "systemd": "false", "stop_signal": 15, "restart_policy": "unless-stopped",
+        "netns": { "nsmode": "bridge" }, "networks": { (spec.name.as_str()): {} },
+        "portmappings": ports.collect::<Vec<_>>(), "mounts": in_memory,
+        "volumes": [{ "Name": spec.name, "Dest": VOLUME, "Options": ["rw", "exec", "dev", "suid"] }],
+        "r_limits": limits.collect::<Vec<_>>(), "resource_limits": resources,
+        "log_configuration": { "driver": "k8s-file", "size": LOG_BYTES },
+    })
+}
+
+/// The request of the Docker API.
+pub(super) fn docker(spec: &NodeSpec, limits: &[Limit]) -> ContainerCreateBody {
+    let mut bindings = HashMap::<String, Option<Vec<PortBinding>>>::new();
+    for port in &spec.ports {
+        let binding =
+            PortBinding { host_ip: Some(port.host_address.to_string()), host_port: Some(port.host_port.to_string()) };
+        bindings.entry(format!("{}/tcp", port.node_port)).or_default().get_or_insert_default().push(binding);
+    }
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let ulimit = |limit: &Limit| ResourcesUlimits {
+        name: Some(limit.name.into()),
+        soft: Some(number(limit.value)),
+        hard: Some(number(limit.value)),
+    };
+    let in_memory = IN_MEMORY.map(|(path, mode)| (path.to_owned(), format!("rw,nosuid,nodev,exec,mode={mode}")));
+    let log = [("max-size", "10m"), ("max-file", "2")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    ContainerCreateBody {
+        hostname: Some(spec.hostname.clone()),
+        image: Some(spec.image.clone()),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        env: Some(spec.environment.iter().map(|(key, value)| format!("{key}={value}")).collect()),
+        exposed_ports: Some(bindings.keys().cloned().collect()),
+        stop_signal: Some("SIGTERM".into()),
+        host_config: Some(HostConfig {
+            privileged: Some(true),
+            cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
+            init: Some(false),
+            restart_policy: Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+                maximum_retry_count: None,
+            }),
+            network_mode: Some(spec.name.clone()),
+            port_bindings: Some(bindings),
+            mounts: Some(vec![Mount {
+                typ: Some(MountType::VOLUME),
+                source: Some(spec.name.clone()),
+                target: Some(VOLUME.into()),
+                ..Mount::default()
+            }]),
+            tmpfs: Some(in_memory.into()),
+            ulimits: Some(limits.iter().map(ulimit).collect()),
+            pids_limit: Some(-1),
+            memory: spec.memory_bytes.map(number),
+            memory_swap: spec.memory_bytes.map(number),
+            nano_cpus: spec.cpu_millis.map(|millis| i64::from(millis) * 1_000_000),
+            log_config: Some(HostConfigLogConfig { typ: Some("json-file".into()), config: Some(log.into()) }),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// The files of a node as a tar archive for its root folder, owned by root.
+pub(super) fn archive(spec: &NodeSpec) -> Result<Vec<u8>, EngineError> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, mode, content) in &spec.files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(*mode);
+        let relative = path.strip_prefix("/").unwrap_or(path);
+        builder.append_data(&mut header, relative, content.as_slice()).map_err(|error| refused(&error))?;
+    }
+    builder.into_inner().map_err(|error| refused(&error))
+}
+
+fn refused(error: &std::io::Error) -> EngineError {
+    EngineError::Refused {
+        engine: "sandbar".into(),
+        operation: "pack the node's files".into(),
+        reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::engine::PortForward;
+
+    fn spec() -> NodeSpec {
+        NodeSpec {
+            name: "sandbar-blue".into(),
+            hostname: "blue".into(),
+            image: "localhost/sandbar-node:0.1.0".into(),
+            labels: [("dev.sandbar.cluster".to_owned(), "blue".to_owned())].into(),
+            ports: vec![PortForward { host_address: Ipv4Addr::LOCALHOST.into(), host_port: 8080, node_port: 80 }],
+            environment: BTreeMap::from([("SANDBAR_STOP_GRACE".to_owned(), "3s".to_owned())]),
+            cpu_millis: Some(1500),
+            memory_bytes: Some(1 << 30),
+            files: vec![("/etc/sandbar/config.yaml".into(), 0o600, b"a: b\n".to_vec())],
+        }
+    }
+
+    #[test]
+    fn podman_is_asked_for_what_the_contract_says() {
+        let request = podman(&spec(), &[Limit { name: "nofile", value: 20_000 }]);
+        let text = serde_json::to_string_pretty(&request).unwrap();
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn docker_is_asked_for_what_the_contract_says() {
+        // Through a value, which sorts what a hash map would not.
+        let request = serde_json::to_value(docker(&spec(), &[Limit { name: "nofile", value: 20_000 }])).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&request).unwrap());
+    }
+
+    #[test]
+    fn files_are_packed_with_their_modes() {
+        let packed = archive(&spec()).unwrap();
+        let mut read = tar::Archive::new(packed.as_slice());
+        let entries: Vec<_> = read.entries().unwrap().map(Result::unwrap).collect();
+        let [entry] = &entries[..] else { panic!("one file") };
+        assert_eq!(entry.path().unwrap().to_str(), Some("etc/sandbar/config.yaml"));
+        assert_eq!(entry.header().mode().unwrap(), 0o600);
+    }
+}

@@ -1,0 +1,225 @@
+//! A program that runs in a container: its streams over one connection, its end, its terminal.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, WriteHalf};
+use tokio::sync::mpsc;
+use tokio_util::io::StreamReader;
+
+use super::ContainerEngine;
+use crate::engine::{EngineError, ExecControl, ExecSession, Reader, TerminalSize};
+
+type Connection = TokioIo<Upgraded>;
+type Chunk = std::io::Result<Bytes>;
+
+/// How many chunks of an output may wait for its reader. Where the one of standard error is not read at all, standard
+/// output stops after so many chunks of standard error.
+const CHUNKS: usize = 1024;
+/// How much is read at a time.
+const READ_BYTES: usize = 64 * 1024;
+/// Bytes of a frame's head: the stream's number, three zeroes, the length (Docker API, "Stream format").
+const HEAD_BYTES: usize = 8;
+/// How long an engine may need to notice that a program is over whose streams have ended.
+const END: Duration = Duration::from_secs(10);
+
+/// The session on a connection that the engine handed over.
+pub(super) fn session(connection: Connection, stdin: bool, terminal: bool, control: ContainerControl) -> ExecSession {
+    let (read, write) = tokio::io::split(connection);
+    let (stdout, stdout_chunks) = mpsc::channel(CHUNKS);
+    let (stderr, stderr_chunks) = mpsc::channel(CHUNKS);
+    tokio::spawn(async move {
+        let ended = if terminal { copy_raw(read, &stdout).await } else { copy_frames(read, &stdout, &stderr).await };
+        if let Err(error) = ended {
+            // Whoever reads learns that this was no proper end; who reads no more does not need to.
+            let _ = stdout.send(Err(error)).await;
+        }
+    });
+    let stdin = if stdin { Some(Box::pin(Stdin::new(write)) as _) } else { None };
+    ExecSession { stdin, stdout: reader(stdout_chunks), stderr: reader(stderr_chunks), control: Box::new(control) }
+}
+
+fn reader(chunks: mpsc::Receiver<Chunk>) -> Reader {
+    let stream = futures_util::stream::unfold(chunks, async |mut chunks| Some((chunks.recv().await?, chunks)));
+    Box::pin(StreamReader::new(Box::pin(stream)))
+}
+
+/// With a terminal there is one stream, as it is.
+async fn copy_raw(mut from: impl AsyncRead + Unpin, to: &mpsc::Sender<Chunk>) -> std::io::Result<()> {
+    let mut buffer = bytes::BytesMut::with_capacity(READ_BYTES);
+    while from.read_buf(&mut buffer).await? > 0 {
+        if to.send(Ok(buffer.split().freeze())).await.is_err() {
+            break;
+        }
+        buffer.reserve(READ_BYTES);
+    }
+    Ok(())
+}
+
+/// Without one, both outputs come in frames on one stream.
+async fn copy_frames(
+    mut from: impl AsyncRead + Unpin,
+    stdout: &mpsc::Sender<Chunk>,
+    stderr: &mpsc::Sender<Chunk>,
+) -> std::io::Result<()> {
+    let mut buffer = bytes::BytesMut::with_capacity(READ_BYTES);
+    let mut frame: Option<(u8, usize)> = None;
+    loop {
+        while frame.is_none() && buffer.len() >= HEAD_BYTES {
+            let head = buffer.split_to(HEAD_BYTES);
+            let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]) as usize;
+            frame = (length > 0).then_some((head[0], length));
+        }
+        if let Some((number, left)) = frame.filter(|_| !buffer.is_empty()) {
+            let part = buffer.split_to(left.min(buffer.len())).freeze();
+            frame = (left > part.len()).then_some((number, left - part.len()));
+            let to = match number {
+                0 | 1 => stdout,
+                2 => stderr,
+                // Podman uses 3 for what went wrong with the stream itself.
+                _ => return Err(std::io::Error::other(String::from_utf8_lossy(&part).into_owned())),
+            };
+            // One reader may go away before the other.
+            if to.send(Ok(part)).await.is_err() && stdout.is_closed() && stderr.is_closed() {
+                return Ok(());
+            }
+            continue;
+        }
+        buffer.reserve(READ_BYTES);
+        if from.read_buf(&mut buffer).await? == 0 {
+            let whole = frame.is_none() && buffer.is_empty();
+            return if whole { Ok(()) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) };
+        }
+    }
+}
+
+/// Standard input of a program: ends when it is shut down or dropped.
+struct Stdin {
+    to: Option<WriteHalf<Connection>>,
+}
+
+impl Stdin {
+    fn new(to: WriteHalf<Connection>) -> Self {
+        Self { to: Some(to) }
+    }
+
+    fn inner(&mut self) -> std::io::Result<Pin<&mut WriteHalf<Connection>>> {
+        self.to.as_mut().map(Pin::new).ok_or_else(|| std::io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl AsyncWrite for Stdin {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.inner()?.poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.inner()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.inner()?.poll_shutdown(cx)
+    }
+}
+
+impl Drop for Stdin {
+    fn drop(&mut self) {
+        let (Some(mut to), Ok(runtime)) = (self.to.take(), tokio::runtime::Handle::try_current()) else { return };
+        runtime.spawn(async move {
+            // The connection may be gone already, which ends the input as well.
+            let _ = to.shutdown().await;
+        });
+    }
+}
+
+/// Control of a running program.
+pub(super) struct ContainerControl {
+    engine: ContainerEngine,
+    node: String,
+    id: String,
+    terminal: bool,
+}
+
+impl ContainerControl {
+    pub fn new(engine: ContainerEngine, node: &str, id: String, terminal: bool) -> Self {
+        Self { engine, node: node.to_owned(), id, terminal }
+    }
+}
+
+#[async_trait]
+impl ExecControl for ContainerControl {
+    async fn wait(&self) -> Result<i64, EngineError> {
+        let attempt = self.engine.attempt("wait for the program", "node", &self.node);
+        let begun = tokio::time::Instant::now();
+        let mut pause = Duration::from_millis(2);
+        loop {
+            let ask = self.engine.docker().inspect_exec(&self.id);
+            let state = self.engine.within(END, attempt, ask).await?;
+            if state.running != Some(true) {
+                return Ok(state.exit_code.unwrap_or_default());
+            }
+            if begun.elapsed() > END {
+                return Err(attempt.timed_out(END));
+            }
+            // The engine has no event for an exec's end; its streams end a moment before it knows the status.
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(100));
+        }
+    }
+
+    async fn resize(&self, size: TerminalSize) -> Result<(), EngineError> {
+        let attempt = self.engine.attempt("resize the terminal", "node", &self.node);
+        if !self.terminal {
+            return Err(attempt.refused(0, "the program has none"));
+        }
+        self.engine.resize_exec(&self.id, size, attempt).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds the bytes in parts of that size and returns both outputs and how it ended.
+    async fn demultiplex(bytes: &[u8], part: usize) -> (Vec<u8>, Vec<u8>, bool) {
+        let (mut feed, from) = tokio::io::duplex(part);
+        let (stdout, stdout_chunks) = mpsc::channel(CHUNKS);
+        let (stderr, stderr_chunks) = mpsc::channel(CHUNKS);
+        let write = async {
+            feed.write_all(bytes).await.unwrap();
+            drop(feed);
+        };
+        let copy = async {
+            let result = copy_frames(from, &stdout, &stderr).await;
+            drop((stdout, stderr));
+            result.is_ok()
+        };
+        let ((), whole) = tokio::join!(write, copy);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        reader(stdout_chunks).read_to_end(&mut out).await.unwrap();
+        reader(stderr_chunks).read_to_end(&mut err).await.unwrap();
+        (out, err, whole)
+    }
+
+    #[tokio::test]
+    async fn frames_are_taken_apart_however_they_arrive() {
+        let stream = b"\x01\0\0\0\0\0\0\x03one\x02\0\0\0\0\0\0\x03two\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x01!";
+        for part in [1, 2, 7, 8, 9, 11, 1000] {
+            let (out, err, whole) = demultiplex(stream, part).await;
+            assert_eq!((out.as_slice(), err.as_slice(), whole), (&b"one!"[..], &b"two"[..], true), "parts of {part}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_off_is_an_error() {
+        for cut in [3, 9, 10] {
+            let (_, _, whole) = demultiplex(&b"\x01\0\0\0\0\0\0\x03one"[..cut], 64).await;
+            assert!(!whole, "cut after {cut}");
+        }
+    }
+}

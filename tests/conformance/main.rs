@@ -1,0 +1,53 @@
+//! One suite over every engine: the fake, Podman, and Docker where it runs. What all of them must do alike.
+//!
+//! Each test makes its own nodes under names of its own and removes them. An engine that is not here is not silently
+//! passed over: its tests are counted as ignored, and the reason is printed.
+
+#![expect(clippy::print_stderr, reason = "a skip is told to whoever runs the suite")]
+
+mod fixture;
+mod image;
+mod probe;
+mod shared;
+mod special;
+
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+
+use fixture::Subject;
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut trials = special::detection_trials();
+    match Subject::fake() {
+        Ok(fake) => trials.extend(shared::trials("fake", Some(&Arc::new(fake)))),
+        Err(error) => panic!("the fake cannot be set up: {error:#}"),
+    }
+    for engine in ["podman", "docker"] {
+        match Subject::real(engine) {
+            Ok(subject) => {
+                let subject = Arc::new(subject);
+                trials.extend(shared::trials(engine, Some(&subject)));
+                trials.extend(special::trials(engine, Some(&subject)));
+            }
+            Err(reason) => {
+                eprintln!("skipped: {engine}: {reason:#}");
+                trials.extend(shared::trials(engine, None));
+                trials.extend(special::trials(engine, None));
+            }
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// A test of an engine, ignored where the engine is not here.
+fn trial(name: String, subject: Option<&Arc<Subject>>, run: fixture::Test) -> Trial {
+    let ignored = subject.is_none();
+    let subject = subject.cloned();
+    Trial::test(name, move || match subject {
+        Some(subject) => fixture::run(&subject, run).map_err(|error| format!("{error:#}").into()),
+        None => Err("its engine is not here".into()),
+    })
+    .with_ignored_flag(ignored)
+}

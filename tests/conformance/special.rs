@@ -1,0 +1,232 @@
+//! What cannot be asked of the fake: finding engines, losing them, and what a container is given.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use libtest_mimic::Trial;
+use sandbar::engine::container::{ConnectOptions, ContainerEngine, EngineChoice};
+use sandbar::engine::{Engine, EngineError, ExecRequest, RunState};
+use sandbar::env::Env;
+use tokio::io::AsyncReadExt;
+
+use crate::fixture::{Scene, Subject, forward, listener, spec};
+use crate::trial;
+
+/// For one engine.
+pub fn trials(engine: &str, subject: Option<&Arc<Subject>>) -> Vec<Trial> {
+    macro_rules! all {
+        ($($name:ident),* $(,)?) => {
+            vec![$(trial(format!("{engine}::{}", stringify!($name)), subject, |scene| Box::pin($name(scene)))),*]
+        };
+    }
+    let mut all = all![gives_what_a_node_needs, limits_what_a_node_takes, starts_again_what_died, forwards_a_port];
+    if engine == "podman" {
+        all.extend(all![notices_the_end_of_its_service]);
+    }
+    all
+}
+
+/// Without any engine.
+pub fn detection_trials() -> Vec<Trial> {
+    let trial = |name: &str, run: fn() -> Result<()>| {
+        Trial::test(format!("detection::{name}"), move || run().map_err(|error| format!("{error:#}").into()))
+    };
+    vec![
+        trial("says_that_nothing_is_installed", says_that_nothing_is_installed),
+        trial("says_that_an_engine_is_unreachable", says_that_an_engine_is_unreachable),
+        trial("says_why_a_service_does_not_start", says_why_a_service_does_not_start),
+    ]
+}
+
+/// Tries to reach an engine, within a second.
+fn connect(choice: EngineChoice, env: &Env) -> Result<EngineError> {
+    let folder = tempfile::tempdir()?;
+    let platform = sandbar::platform::native();
+    let service_dir = folder.path().join("run");
+    let options = ConnectOptions { choice, env, platform, service_dir, will_create: true };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let begun = Instant::now();
+    let Err(error) = runtime.block_on(ContainerEngine::connect(&options)) else { bail!("something answered") };
+    ensure!(begun.elapsed() < Duration::from_secs(1), "it took {:?}", begun.elapsed());
+    Ok(error)
+}
+
+fn says_that_nothing_is_installed() -> Result<()> {
+    let empty = tempfile::tempdir()?;
+    let env = Env { path: Some(empty.path().into()), ..Env::default() };
+    // A socket that runs on this host although its program is not on the path would answer.
+    for (choice, socket, looked_for) in [
+        (EngineChoice::Podman, "/run/podman/podman.sock", "podman"),
+        (EngineChoice::Docker, "/var/run/docker.sock", "docker"),
+    ] {
+        if Path::new(socket).exists() {
+            eprintln!("skipped: {looked_for} as not installed: {socket} exists");
+            continue;
+        }
+        let error = connect(choice, &env)?.to_string();
+        ensure!(error == format!("no container engine is installed (looked for {looked_for})"), "{error}");
+    }
+    Ok(())
+}
+
+fn says_that_an_engine_is_unreachable() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let socket = folder.path().join("none.sock");
+    let address = format!("unix://{}", socket.display());
+    let env = Env { container_host: Some(address.clone()), ..Env::default() };
+    let error = connect(EngineChoice::Any, &env)?.to_string();
+    let expected = format!(
+        "podman is installed, but its API at {address} does not answer: No such file or directory (os error 2)"
+    );
+    ensure!(error == expected, "{error}");
+    // One that takes the connection and never answers.
+    let listener = std::os::unix::net::UnixListener::bind(&socket)?;
+    let error = connect(EngineChoice::At(address), &Env::default())?;
+    ensure!(
+        matches!(&error, EngineError::Unreachable { reason, .. } if reason.starts_with("no answer within")),
+        "{error}"
+    );
+    drop(listener);
+    Ok(())
+}
+
+fn says_why_a_service_does_not_start() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if Path::new("/run/podman/podman.sock").exists() {
+        eprintln!("skipped: a service that does not start: one runs at /run/podman/podman.sock");
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let program = folder.path().join("podman");
+    std::fs::write(&program, "#!/bin/sh\necho 'Error: no subuid ranges found for user' >&2\nexit 125\n")?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    let env = Env { path: Some(folder.path().into()), ..Env::default() };
+    let error = connect(EngineChoice::Any, &env)?;
+    let EngineError::Unreachable { engine, reason, .. } = error else { bail!("{error:?}") };
+    ensure!((engine.as_str(), reason.as_str()) == ("podman", "no subuid ranges found for user"), "{reason}");
+    Ok(())
+}
+
+async fn gives_what_a_node_needs(scene: &Scene<'_>) -> Result<()> {
+    let name = scene.running().await?;
+    let read = async |path: &str| anyhow::Ok(scene.probe(&name, &["read", path], None).await?.text());
+    let status = read("/proc/self/status").await?;
+    let line = |text: &str, key: &str| {
+        let found = text.lines().find_map(|line| line.strip_prefix(key));
+        found.map(|value| value.trim().to_owned()).with_context(|| format!("no {key}"))
+    };
+    // All that this process' engine can give: SYS_ADMIN, NET_ADMIN and SYS_PTRACE stand for them.
+    let capabilities = u64::from_str_radix(&line(&status, "CapEff:")?, 16)?;
+    for bit in [12, 19, 21] {
+        ensure!(capabilities & (1 << bit) != 0, "capability {bit} is missing in {capabilities:x}");
+    }
+    ensure!(line(&status, "Seccomp:")? == "0", "seccomp filters");
+    let cgroup = read("/proc/1/cgroup").await?;
+    ensure!(cgroup.lines().all(|line| line.ends_with(":/")), "no cgroup namespace of its own: {cgroup}");
+    let mounts = read("/proc/self/mounts").await?;
+    for (path, kind) in [("/run", "tmpfs"), ("/tmp", "tmpfs")] {
+        let options = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let mount =
+            options.into_iter().find(|mount| mount[1] == path).with_context(|| format!("{path} is no mount"))?;
+        ensure!(mount[2] == kind && !mount[3].split(',').any(|option| option == "noexec"), "{mount:?}");
+    }
+    ensure!(mounts.lines().any(|line| line.split(' ').nth(1) == Some("/var/lib/sandbar")), "{mounts}");
+    let writable = mounts.lines().filter(|line| line.split(' ').nth(2).is_some_and(|kind| kind.starts_with("cgroup")));
+    for mount in writable {
+        ensure!(mount.split(' ').nth(3).is_some_and(|options| options.starts_with("rw")), "{mount}");
+    }
+    Ok(())
+}
+
+async fn limits_what_a_node_takes(scene: &Scene<'_>) -> Result<()> {
+    let name = scene.name();
+    let mut node = spec(&name);
+    (node.memory_bytes, node.cpu_millis) = (Some(256 << 20), Some(1500));
+    scene.create(&node).await?;
+    scene.engine.start_node(&name).await?;
+    let read = async |path: &str| anyhow::Ok(scene.probe(&name, &["read", path], None).await?.text().trim().to_owned());
+    if read("/sys/fs/cgroup/cgroup.controllers").await?.is_empty() {
+        ensure!(read("/sys/fs/cgroup/memory/memory.limit_in_bytes").await? == "268435456");
+        ensure!(read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").await? == "150000");
+        ensure!(read("/sys/fs/cgroup/pids/pids.max").await? == "max");
+    } else {
+        ensure!(read("/sys/fs/cgroup/memory.max").await? == "268435456");
+        ensure!(read("/sys/fs/cgroup/cpu.max").await? == "150000 100000");
+        ensure!(read("/sys/fs/cgroup/pids.max").await? == "max");
+    }
+    Ok(())
+}
+
+async fn starts_again_what_died(scene: &Scene<'_>) -> Result<()> {
+    let name = scene.running().await?;
+    let pid = scene.client(&["inspect", "--format", "{{.State.Pid}}", &name])?;
+    let process = rustix::process::Pid::from_raw(pid.parse()?).context("a process")?;
+    rustix::process::kill_process(process, rustix::process::Signal::KILL)?;
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        let run = scene.engine.inspect_node(&name).await?.context("the node is there")?.run;
+        let now = scene.client(&["inspect", "--format", "{{.State.Pid}}", &name])?;
+        if run == RunState::Running && now != pid {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "it is still {run:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn forwards_a_port(scene: &Scene<'_>) -> Result<()> {
+    let (free, port) = listener()?;
+    drop(free);
+    let name = scene.name();
+    let mut node = spec(&name);
+    node.ports = vec![forward(port)];
+    scene.create(&node).await?;
+    scene.engine.start_node(&name).await?;
+    let held = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    ensure!(held.is_err(), "the engine holds the port while the node runs");
+    Ok(())
+}
+
+/// The engine's API dies while a program runs and while something is asked of it: errors, no waiting for ever.
+#[expect(clippy::disallowed_methods, reason = "a service that this test can end")]
+async fn notices_the_end_of_its_service(scene: &Scene<'_>) -> Result<()> {
+    let name = scene.running().await?;
+    let folder = tempfile::tempdir()?;
+    let address = format!("unix://{}", folder.path().join("p.sock").display());
+    let mut service = tokio::process::Command::new("podman")
+        .args(["system", "service", "--time", "0", &address])
+        .kill_on_drop(true)
+        .spawn()?;
+    let env = Env::of_process();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let engine = loop {
+        let choice = EngineChoice::At(address.clone());
+        let platform = sandbar::platform::native();
+        let service_dir = folder.path().to_owned();
+        let options = ConnectOptions { choice, env: &env, platform, service_dir, will_create: false };
+        match ContainerEngine::connect(&options).await {
+            Ok(engine) => break engine,
+            Err(error) => ensure!(Instant::now() < deadline, "the service does not come: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let command = vec!["node-probe".to_owned(), "hang".to_owned()];
+    let mut session = engine.exec(&name, ExecRequest { command, ..ExecRequest::default() }).await?;
+    let mut said = [0; 8];
+    session.stdout.read_exact(&mut said).await?;
+    service.kill().await?;
+    let lost = async {
+        let mut rest = Vec::new();
+        let _ = session.stdout.read_to_end(&mut rest).await;
+        session.control.wait().await
+    };
+    let lost = tokio::time::timeout(Duration::from_secs(5), lost).await.context("the loss is not noticed")?;
+    ensure!(matches!(lost, Err(EngineError::Unreachable { .. })), "{lost:?}");
+    let asked = engine.list_nodes().await;
+    ensure!(matches!(asked, Err(EngineError::Unreachable { .. })), "{asked:?}");
+    ensure!(matches!(engine.start_node(&name).await, Err(EngineError::Unreachable { .. })));
+    Ok(())
+}
