@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,43 +27,41 @@ type containerd struct {
 	root        string
 }
 
-// shared is the one that tests use; nil when there is none.
-var shared *containerd
-
-// skipped is why there is no containerd; empty when there is one.
-var skipped string
+// shared is the one that tests use. It is started by the first test that needs it, so that others (fuzzing, above all) do
+// without.
+var shared struct {
+	*containerd
+	once sync.Once
+	// skipped is why there is none, err why it does not work.
+	skipped string
+	err     error
+}
 
 func TestMain(m *testing.M) {
-	code, err := withContainerd(m.Run)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		code = 1
+	code := m.Run()
+	if shared.containerd != nil {
+		shared.stop()
 	}
 	os.Exit(code)
 }
 
-// withContainerd runs the tests with a containerd, or without when this machine cannot have one.
-func withContainerd(run func() int) (int, error) {
+// startShared starts the shared containerd, unless this machine cannot have one.
+func startShared() {
 	if os.Geteuid() != 0 {
-		skipped = "containerd needs root"
-		return run(), nil
+		shared.skipped = "containerd needs root"
+		return
 	}
 	root, err := os.MkdirTemp("", "sandbar-images-")
 	if err != nil {
-		return 0, err
+		shared.err = err
+		return
 	}
-	defer func() { _ = os.RemoveAll(root) }()
 	program, err := findContainerd(root)
 	if err != nil {
-		skipped = err.Error()
-		return run(), nil
+		shared.skipped = err.Error()
+		return
 	}
-	shared, err = startContainerd(program, root)
-	if err != nil {
-		return 0, err
-	}
-	defer shared.stop()
-	return run(), nil
+	shared.containerd, shared.err = startContainerd(program, root)
 }
 
 // findContainerd returns the machine's, or builds the node's own.
@@ -140,13 +139,18 @@ func (c *containerd) await() error {
 func (c *containerd) stop() {
 	_ = c.command.Process.Signal(syscall.SIGTERM)
 	_ = c.command.Wait()
+	_ = os.RemoveAll(c.root)
 }
 
 // newStore connects to the shared containerd, or skips the test.
 func newStore(t testing.TB) *images.Store {
 	t.Helper()
-	if skipped != "" {
-		t.Skip(skipped)
+	shared.once.Do(startShared)
+	if shared.skipped != "" {
+		t.Skip(shared.skipped)
+	}
+	if shared.err != nil {
+		t.Fatal(shared.err)
 	}
 	store, err := images.New(images.Options{Socket: shared.socket, Snapshotter: shared.snapshotter, Architecture: "amd64"})
 	if err != nil {

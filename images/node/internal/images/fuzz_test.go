@@ -62,7 +62,7 @@ func FuzzArchive(f *testing.F) {
 	}, map[string]string{"l/layer.tar": "../m/layer.tar", "loop": "loop"})
 	manifest := `{"config":{"digest":"` + digest.FromString(config).String() + `"},"layers":[{"digest":"` + digest.FromString("layer").String() + `"}]}`
 	add(map[string]string{
-		"index.json": `{"manifests":[{"digest":"` + digest.FromString(manifest).String() + `","annotations":{"io.containerd.image.name":"a:1"}}]}`,
+		"index.json":                          `{"manifests":[{"digest":"` + digest.FromString(manifest).String() + `","annotations":{"io.containerd.image.name":"a:1"}}]}`,
 		blobPath(digest.FromString(manifest)): manifest, blobPath(digest.FromString(config)): config,
 		blobPath(digest.FromString("layer")): "layer",
 	}, nil)
