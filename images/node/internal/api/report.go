@@ -84,7 +84,7 @@ func (f facts) report() contract.Status {
 // healthy says whether every component is ready and no warning speaks against it.
 func healthy(status contract.Status) bool {
 	for _, part := range status.Components {
-		if part.State != contract.StateReady {
+		if part.State != component.StateReady {
 			return false
 		}
 	}
@@ -123,7 +123,7 @@ func (f facts) storage(storage contract.Storage, warnings []contract.Warning) (c
 // componentReport words a component of sandbar-node. Each was started as often as sandbar-node was.
 func componentReport(inner component.Status, restarts int) contract.Component {
 	return contract.Component{
-		Name: inner.Name, State: contract.State(inner.State), Since: inner.Since, WaitingFor: orEmpty(inner.WaitingFor),
+		Name: inner.Name, State: inner.State, Since: inner.Since, WaitingFor: orEmpty(inner.WaitingFor),
 		Reason: inner.Reason, LastError: inner.LastError, Restarts: restarts,
 	}
 }
@@ -131,9 +131,9 @@ func componentReport(inner component.Status, restarts int) contract.Component {
 // Children are sandbar-init and its children as components. A running sandbar-node is left out, since its own components
 // stand for it.
 func Children(report *initapi.Report) []contract.Component {
-	self := contract.Component{Name: "init", State: contract.StateReady, Since: report.Started, WaitingFor: []string{}}
+	self := contract.Component{Name: "init", State: component.StateReady, Since: report.Started, WaitingFor: []string{}}
 	if report.Stopping {
-		self.State, self.Reason = contract.StateStopped, "the node is being stopped"
+		self.State, self.Reason = component.StateStopped, "the node is being stopped"
 	}
 	parts := []contract.Component{self}
 	for _, child := range report.Children {
@@ -162,13 +162,13 @@ func childReport(child initapi.Child) contract.Component {
 	}
 	switch child.State {
 	case initapi.StateReady:
-		part.State = contract.StateReady
+		part.State = component.StateReady
 	case initapi.StateStarting:
-		part.State = contract.StateStarting
+		part.State = component.StateStarting
 	case initapi.StateStopped:
-		part.State = contract.StateStopped
+		part.State = component.StateStopped
 	default:
-		part.State = contract.StateFailed
+		part.State = component.StateFailed
 		part.LastLines = child.LastLines
 		if part.Reason == "" {
 			part.Reason = part.LastError

@@ -257,7 +257,7 @@ func TestReportOfChildren(t *testing.T) {
 	for _, part := range status.Components {
 		byName[part.Name] = part
 	}
-	if got := byName["haproxy"]; got.State != contract.StateFailed || !slices.Equal(got.LastLines, []string{"no such file"}) {
+	if got := byName["haproxy"]; got.State != component.StateFailed || !slices.Equal(got.LastLines, []string{"no such file"}) {
 		t.Errorf("a failed child must be shown with its last lines: %+v", got)
 	}
 	if got := byName["init"].LastError; got != "sandbar-node: ended at 2026-01-02T03:04:05Z with exit status 1" {

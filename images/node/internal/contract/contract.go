@@ -1,34 +1,20 @@
 // Package contract has the types of the node contract: what sandbar-node answers, what sandbarctl prints, and what the
 // laptop's CLI reads. The JSON Schemas in contract/ describe the same; a test holds one against the other.
 //
-// It imports nothing but the standard library, since sandbarctl starts in a few milliseconds.
+// It imports nothing large, since sandbarctl starts in a few milliseconds.
 package contract
 
-import "time"
+import (
+	"time"
+
+	"sandbar.dev/node/internal/component"
+)
 
 const (
 	// Version is the integer of the contract that this node speaks.
 	Version = 1
 	// SchemaVersion is the version of the layout of the reports.
 	SchemaVersion = 1
-)
-
-// State is what a component is doing.
-type State string
-
-const (
-	// StateWaiting: for the components in WaitingFor.
-	StateWaiting State = "waiting"
-	// StateStarting: it runs, others may not rely on it yet.
-	StateStarting State = "starting"
-	// StateReady: it serves.
-	StateReady State = "ready"
-	// StateDegraded: it ran and now fails its own check; Reason says why.
-	StateDegraded State = "degraded"
-	// StateFailed: it ended and is not being started at the moment.
-	StateFailed State = "failed"
-	// StateStopped: it was told to end.
-	StateStopped State = "stopped"
 )
 
 // VersionReport is the answer of `sandbarctl version --output json`.
@@ -79,9 +65,9 @@ type Node struct {
 
 // Component is one part of the node and what it does.
 type Component struct {
-	Name  string    `json:"name"`
-	State State     `json:"state"`
-	Since time.Time `json:"since"`
+	Name  string          `json:"name"`
+	State component.State `json:"state"`
+	Since time.Time       `json:"since"`
 	// WaitingFor names the components that must be ready first, in state waiting.
 	WaitingFor []string `json:"waitingFor"`
 	// Reason says in words why the state is not ready.

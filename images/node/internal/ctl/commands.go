@@ -30,7 +30,7 @@ func runKubeconfig(ctx context.Context, env *Environment, arguments []string) er
 		defer cancel()
 	}
 	for {
-		changes, err := watchFile(ctx, env.Layout.NodeSocket())
+		changes, err := watchFile(env.Layout.NodeSocket())
 		if err != nil {
 			return err
 		}

@@ -3,9 +3,7 @@ package ctl
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -37,13 +35,16 @@ func runLogs(ctx context.Context, env *Environment, arguments []string) error {
 	}
 	logs := &logs{component: component, output: bufio.NewWriter(env.Stdout), seen: map[string]bool{}}
 	defer logs.close()
-	var watch *folderWatch
+	var watch *inotify
 	if *follow {
 		// Before anything is read, so that no line is written unseen.
-		if watch, err = watchFolder(env.Layout.Log()); err != nil {
+		if watch, err = newInotify(); err != nil {
 			return err
 		}
 		defer watch.close()
+		if err := watch.add(env.Layout.Log(), syscall.IN_MODIFY|syscall.IN_CREATE|syscall.IN_MOVED_TO); err != nil {
+			return err
+		}
 	}
 	for _, child := range logChildren() {
 		if component != "" && component != child && (child != initapi.ChildNode || slices.Contains(logChildren(), component)) {
@@ -148,7 +149,7 @@ func (l *logs) past(tail int, atEnd bool) error {
 }
 
 // follow prints lines as they are written, until ctx ends.
-func (l *logs) follow(ctx context.Context, watch *folderWatch) error {
+func (l *logs) follow(ctx context.Context, watch *inotify) error {
 	stop := context.AfterFunc(ctx, watch.close)
 	defer stop()
 	for {
@@ -160,7 +161,7 @@ func (l *logs) follow(ctx context.Context, watch *folderWatch) error {
 		if err := l.flush(); err != nil {
 			return err
 		}
-		if err := watch.wait(); err != nil {
+		if _, err := watch.wait(); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -240,31 +241,3 @@ func (l *logs) checkComponent(ctx context.Context, env *Environment) error {
 	slices.Sort(names)
 	return &usageError{fmt.Sprintf("there is no component %q; there are %s", l.component, strings.Join(names, ", "))}
 }
-
-// folderWatch tells when a file in a folder is written to or made.
-type folderWatch struct{ events *os.File }
-
-func watchFolder(path string) (*folderWatch, error) {
-	descriptor, err := syscall.InotifyInit1(syscall.IN_CLOEXEC | syscall.IN_NONBLOCK)
-	if err != nil {
-		return nil, fmt.Errorf("watch %s: %w", path, err)
-	}
-	watch := &folderWatch{os.NewFile(uintptr(descriptor), "inotify")}
-	if _, err := syscall.InotifyAddWatch(descriptor, path, syscall.IN_MODIFY|syscall.IN_CREATE|syscall.IN_MOVED_TO); err != nil {
-		watch.close()
-		return nil, fmt.Errorf("watch %s: %w", path, err)
-	}
-	return watch, nil
-}
-
-// wait returns at the next change.
-func (w *folderWatch) wait() error {
-	buffer := make([]byte, 64*(syscall.SizeofInotifyEvent+syscall.NAME_MAX+1))
-	if _, err := w.events.Read(buffer); err != nil && !errors.Is(err, syscall.EAGAIN) {
-		return fmt.Errorf("watch the logs: %w", err)
-	}
-	return nil
-}
-
-// close ends the watch and wakes who waits. An error of closing means nothing to anybody.
-func (w *folderWatch) close() { _ = w.events.Close() }

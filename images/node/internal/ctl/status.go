@@ -10,6 +10,7 @@ import (
 
 	"sandbar.dev/node/internal/api"
 	"sandbar.dev/node/internal/api/client"
+	"sandbar.dev/node/internal/component"
 	"sandbar.dev/node/internal/config"
 	"sandbar.dev/node/internal/contract"
 	"sandbar.dev/node/internal/initapi"
@@ -89,7 +90,7 @@ func waitedFor(status *contract.Status, condition string) string {
 	}
 	var lacking []string
 	for _, part := range status.Components {
-		if part.State == contract.StateReady || condition != "" && condition != "healthy" && part.Name != condition {
+		if part.State == component.StateReady || condition != "" && condition != "healthy" && part.Name != condition {
 			continue
 		}
 		text := fmt.Sprintf("%s is %s", part.Name, part.State)
@@ -189,7 +190,7 @@ type waiter struct {
 // has given sandbar-node up.
 func (w *waiter) wait(ctx context.Context) error {
 	for {
-		changes, err := watchFile(ctx, w.env.Layout.NodeSocket())
+		changes, err := watchFile(w.env.Layout.NodeSocket())
 		if err != nil {
 			return err
 		}
@@ -318,7 +319,7 @@ func (w *waiter) holds(status contract.Status) bool {
 		return status.Healthy
 	}
 	for _, part := range status.Components {
-		if part.Name == w.condition && part.State == contract.StateReady {
+		if part.Name == w.condition && part.State == component.StateReady {
 			return true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"sandbar.dev/node/internal/component"
 	"sandbar.dev/node/internal/contract"
 )
 
@@ -69,7 +70,7 @@ func printStatus(env *Environment, format *outputFormat, status contract.Status)
 // componentDetail is why a component is not ready.
 func componentDetail(part contract.Component) string {
 	switch {
-	case part.State == contract.StateReady:
+	case part.State == component.StateReady:
 		return ""
 	case len(part.WaitingFor) > 0:
 		return "for " + strings.Join(part.WaitingFor, ", ")
