@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"syscall"
@@ -20,9 +19,7 @@ import (
 )
 
 func eachHAProxy(t *testing.T, run func(t *testing.T, p *haproxytest.Process)) {
-	for _, binary := range haproxytest.Binaries(t) {
-		t.Run(filepath.Base(binary), func(t *testing.T) { run(t, haproxytest.Start(t, binary, "cluster-1")) })
-	}
+	haproxytest.Each(t, func(t *testing.T, binary string) { run(t, haproxytest.Start(t, binary, "cluster-1")) })
 }
 
 // configuration sends everything on port 80 to one backend with the given server lines.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 )
 
 // byService indexes EndpointSlices by the namespace and name of their Service.
@@ -88,6 +90,24 @@ func watchCluster(ctx context.Context, client kubernetes.Interface, wake func())
 		factory.StartWithContext(ctx)
 	}
 	return c, nil
+}
+
+// awaitRights waits until this user may follow the objects. In a cluster that is made just now, the rule that says so may
+// still be on its way; informers would be refused, and hold back longer than that takes. False means that ctx is done.
+func awaitRights(ctx context.Context, client kubernetes.Interface) bool {
+	const first, last = 25 * time.Millisecond, time.Second
+	for pause := first; ; pause = min(2*pause, last) {
+		_, err := client.NetworkingV1().IngressClasses().List(ctx, metav1.ListOptions{Limit: 1, ResourceVersion: "0"})
+		if err == nil {
+			return true
+		}
+		klog.FromContext(ctx).V(2).Info("objects cannot be followed yet", "reason", err.Error())
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(pause):
+		}
+	}
 }
 
 // awaitSync waits until all objects there were have arrived; false means that ctx is done.

@@ -123,6 +123,9 @@ func (i *Ingress) Run(ctx context.Context, ready func()) error {
 }
 
 func (i *Ingress) run(ctx context.Context, ready func(), client kubernetes.Interface) error {
+	if !awaitRights(ctx, client) {
+		return ctx.Err()
+	}
 	reporter := newReporter(ctx, client, i.options.PublishHostname)
 	defer reporter.stop()
 	cluster, err := watchCluster(ctx, client, i.poke)

@@ -2,14 +2,8 @@ package ingress
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -41,28 +35,11 @@ type node struct {
 	haproxy *haproxytest.Process
 }
 
-func writePair(t testing.TB, cert, key string, names ...string) {
+func writePair(t testing.TB, certFile, keyFile string, names ...string) {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: names,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, block := range map[string]*pem.Block{
-		cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: keyDER},
-	} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+	cert, key := haproxytest.Certificate(t, names...)
+	for path, content := range map[string][]byte{certFile: cert, keyFile: key} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -151,17 +128,6 @@ func sliceFor(t testing.TB, name, service, address string) *discoveryv1.Endpoint
 	}
 }
 
-// eventually waits until the condition holds. What it looks at has no events: it is another process.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if holds() {
-			return
-		}
-	}
-	t.Fatalf("waited in vain for: %s", what)
-}
-
 func (n *node) answer(host string) string {
 	body, err := haproxytest.Get(n.haproxy.HTTP, host)
 	if err != nil {
@@ -170,22 +136,15 @@ func (n *node) answer(host string) string {
 	return body
 }
 
-func eachHAProxy(t *testing.T, run func(t *testing.T, binary string)) {
-	for _, binary := range haproxytest.Binaries(t) {
-		t.Run(filepath.Base(binary), func(t *testing.T) { run(t, binary) })
-	}
-}
-
-func must[T any](t testing.TB, value T, err error) T { //nolint:revive // the test comes first
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return value
 }
 
 func TestIngressFromObjectToAnswer(t *testing.T) {
-	eachHAProxy(t, func(t *testing.T, binary string) {
+	haproxytest.Each(t, func(t *testing.T, binary string) {
 		one, two := haproxytest.Named(t, "one"), haproxytest.Named(t, "two")
 		n := start(t, binary, fake.NewClientset(serviceFor("hello"), sliceFor(t, "hello-1", "hello", one),
 			ingressFor("hello", "hello.default.localhost", "hello")))
@@ -207,7 +166,7 @@ func TestIngressFromObjectToAnswer(t *testing.T) {
 		if got := n.Hosts(); !reflect.DeepEqual(got, []string{"hello.default.localhost"}) {
 			t.Errorf("hosts are %v", got)
 		}
-		eventually(t, "the Ingress has an address", func() bool {
+		haproxytest.Eventually(t, "the Ingress has an address", func() bool {
 			got, err := n.client.NetworkingV1().Ingresses("default").Get(ctx, "hello", metav1.GetOptions{})
 			return err == nil && published(got, "localhost")
 		})
@@ -218,18 +177,18 @@ func TestIngressFromObjectToAnswer(t *testing.T) {
 		slices := n.client.DiscoveryV1().EndpointSlices("default")
 		for range 3 {
 			_, err = slices.Create(ctx, sliceFor(t, "hello-2", "hello", two), metav1.CreateOptions{})
-			must(t, 0, err)
-			eventually(t, "the second endpoint serves", func() bool { return n.servers(t, haproxy.Ready) == 2 })
+			must(t, err)
+			haproxytest.Eventually(t, "the second endpoint serves", func() bool { return n.servers(t, haproxy.Ready) == 2 })
 			load.Await(40)
 			ending := sliceFor(t, "hello-2", "hello", two)
 			no, yes := false, true
 			ending.Endpoints[0].Conditions = discoveryv1.EndpointConditions{Ready: &no, Serving: &yes, Terminating: &yes}
 			_, err = slices.Update(ctx, ending, metav1.UpdateOptions{})
-			must(t, 0, err)
-			eventually(t, "the second endpoint is drained", func() bool { return n.servers(t, haproxy.Drain) == 1 })
+			must(t, err)
+			haproxytest.Eventually(t, "the second endpoint is drained", func() bool { return n.servers(t, haproxy.Drain) == 1 })
 			load.Await(40)
-			must(t, 0, slices.Delete(ctx, "hello-2", metav1.DeleteOptions{}))
-			eventually(t, "the second endpoint is gone", func() bool { return n.servers(t, haproxy.Ready, haproxy.Drain) == 1 })
+			must(t, slices.Delete(ctx, "hello-2", metav1.DeleteOptions{}))
+			haproxytest.Eventually(t, "the second endpoint is gone", func() bool { return n.servers(t, haproxy.Ready, haproxy.Drain) == 1 })
 		}
 		if got := n.haproxy.Worker(t); got != worker {
 			t.Errorf("endpoints made worker %d of %d: there was a reload", got, worker)
@@ -239,10 +198,10 @@ func TestIngressFromObjectToAnswer(t *testing.T) {
 		ingresses := n.client.NetworkingV1().Ingresses("default")
 		for range 3 {
 			_, err = ingresses.Create(ctx, ingressFor("other", "other.example", "hello"), metav1.CreateOptions{})
-			must(t, 0, err)
-			eventually(t, "the other Ingress is served", func() bool { return n.answer("other.example") == "one" })
-			must(t, 0, ingresses.Delete(ctx, "other", metav1.DeleteOptions{}))
-			eventually(t, "the other Ingress is gone", func() bool {
+			must(t, err)
+			haproxytest.Eventually(t, "the other Ingress is served", func() bool { return n.answer("other.example") == "one" })
+			must(t, ingresses.Delete(ctx, "other", metav1.DeleteOptions{}))
+			haproxytest.Eventually(t, "the other Ingress is gone", func() bool {
 				return strings.HasPrefix(n.answer("other.example"), "no route")
 			})
 		}
@@ -252,8 +211,8 @@ func TestIngressFromObjectToAnswer(t *testing.T) {
 		}
 
 		// The last endpoint ends.
-		must(t, 0, slices.Delete(ctx, "hello-1", metav1.DeleteOptions{}))
-		eventually(t, "nothing serves", func() bool {
+		must(t, slices.Delete(ctx, "hello-1", metav1.DeleteOptions{}))
+		haproxytest.Eventually(t, "nothing serves", func() bool {
 			return n.answer("hello.default.localhost") == "no endpoint of the service is ready\n"
 		})
 	})
@@ -280,18 +239,16 @@ func (n *node) servers(t testing.TB, states ...haproxy.State) int {
 }
 
 func TestACertificateThatHAProxyRefusesHoldsUpNobody(t *testing.T) {
-	eachHAProxy(t, func(t *testing.T, binary string) {
+	haproxytest.Each(t, func(t *testing.T, binary string) {
 		n := start(t, binary, fake.NewClientset(serviceFor("hello"), sliceFor(t, "hello-1", "hello", haproxytest.Named(t, "one"))))
 		owner := model.Ref{Kind: "Secret", Namespace: "ns", Name: "bad"}
-		folder := t.TempDir()
-		writePair(t, filepath.Join(folder, "c"), filepath.Join(folder, "k"), "good.example")
-		good := append(must2(t)(os.ReadFile(filepath.Join(folder, "c"))), must2(t)(os.ReadFile(filepath.Join(folder, "k")))...)
+		cert, key := haproxytest.Certificate(t, "good.example")
 		m := model.Model{
 			Routes:   []model.Route{{Host: "good.example", Path: "/", Backend: "n:s:80"}},
 			Backends: []model.Backend{{ID: "n:s:80"}},
 			Certificates: []model.Certificate{
 				{Names: []string{"bad.example"}, PEM: []byte("what OpenSSL does not like"), Owner: owner},
-				{Names: []string{"good.example"}, PEM: good},
+				{Names: []string{"good.example"}, PEM: append(cert, key...)},
 			},
 		}
 		other := New(n.options) // nobody else uses the first one's loop
@@ -315,26 +272,19 @@ func TestACertificateThatHAProxyRefusesHoldsUpNobody(t *testing.T) {
 	})
 }
 
-func must2(t testing.TB) func([]byte, error) []byte {
-	return func(content []byte, err error) []byte {
-		t.Helper()
-		return must(t, content, err)
-	}
-}
-
 func TestHealsWhenHAProxyIsKilledAndWhenTheNodeRestarts(t *testing.T) {
-	eachHAProxy(t, func(t *testing.T, binary string) {
+	haproxytest.Each(t, func(t *testing.T, binary string) {
 		client := fake.NewClientset(serviceFor("hello"), sliceFor(t, "hello-1", "hello", haproxytest.Named(t, "one")),
 			ingressFor("hello", "hello.default.localhost", "hello"))
 		n := start(t, binary, client)
 		_, err := client.DiscoveryV1().EndpointSlices("default").Update(t.Context(),
 			sliceFor(t, "hello-1", "hello", haproxytest.Named(t, "two")), metav1.UpdateOptions{})
-		must(t, 0, err)
-		eventually(t, "the endpoint has changed", func() bool { return n.answer("hello.default.localhost") == "two" })
+		must(t, err)
+		haproxytest.Eventually(t, "the endpoint has changed", func() bool { return n.answer("hello.default.localhost") == "two" })
 
 		// The next HAProxy starts with what was changed at run time.
 		worker := n.haproxy.Worker(t)
-		must(t, 0, syscall.Kill(n.haproxy.Master(), syscall.SIGKILL))
+		must(t, syscall.Kill(n.haproxy.Master(), syscall.SIGKILL))
 		worker = n.haproxy.AwaitWorkerAfter(t, worker)
 		if got := n.answer("hello.default.localhost"); got != "two" {
 			t.Errorf("after a kill: %q", got)
@@ -345,13 +295,13 @@ func TestHealsWhenHAProxyIsKilledAndWhenTheNodeRestarts(t *testing.T) {
 			t.Errorf("a restart of the node made worker %d of %d", got, worker)
 		}
 		// Somebody starts HAProxy with something else: the check notices and mends it.
-		must(t, 0, os.WriteFile(n.haproxy.Folder.Config(), haproxy.BaselineIn(n.haproxy.Folder, testID), 0o600))
-		must(t, 0, syscall.Kill(n.haproxy.Master(), syscall.SIGKILL))
+		must(t, os.WriteFile(n.haproxy.Folder.Config(), haproxy.BaselineIn(n.haproxy.Folder, testID), 0o600))
+		must(t, syscall.Kill(n.haproxy.Master(), syscall.SIGKILL))
 		n.haproxy.AwaitDescription(t, "baseline")
 		if err := n.Check(t.Context()); err == nil || !strings.Contains(err.Error(), `runs configuration "baseline"`) {
 			t.Errorf("the check says %v", err)
 		}
-		eventually(t, "the configuration is back", func() bool { return n.answer("hello.default.localhost") == "two" })
+		haproxytest.Eventually(t, "the configuration is back", func() bool { return n.answer("hello.default.localhost") == "two" })
 		if err := n.Check(t.Context()); err != nil {
 			t.Errorf("the check says %v", err)
 		}
@@ -383,7 +333,7 @@ func startOnSame(t *testing.T, n *node, client kubernetes.Interface) {
 }
 
 func TestARenewedDefaultCertificateIsServed(t *testing.T) {
-	eachHAProxy(t, func(t *testing.T, binary string) {
+	haproxytest.Each(t, func(t *testing.T, binary string) {
 		n := start(t, binary, fake.NewClientset())
 		serial := func() string {
 			conn, err := tls.Dial("tcp", n.haproxy.HTTPS, &tls.Config{InsecureSkipVerify: true})
@@ -398,7 +348,7 @@ func TestARenewedDefaultCertificateIsServed(t *testing.T) {
 		if err := n.Check(t.Context()); err != nil {
 			t.Error(err)
 		}
-		eventually(t, "the new certificate is served", func() bool { return serial() != before })
+		haproxytest.Eventually(t, "the new certificate is served", func() bool { return serial() != before })
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,6 +34,25 @@ func Binaries(t testing.TB) []string {
 	}
 	t.Skip("no haproxy on this machine; name one in " + binariesVariable)
 	return nil
+}
+
+// Each runs a test with each of the Binaries.
+func Each(t *testing.T, run func(t *testing.T, binary string)) {
+	t.Helper()
+	for _, binary := range Binaries(t) {
+		t.Run(filepath.Base(binary), func(t *testing.T) { run(t, binary) })
+	}
+}
+
+// Eventually waits until the condition holds. It is for what has no events: another process, its files and answers.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(3 * time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("waited in vain for: %s", what)
 }
 
 // Process is a HAProxy that is restarted when it ends, until the test does.
@@ -184,13 +204,10 @@ func (p *Process) AwaitWorkerAfter(t testing.TB, pid int) int {
 func (p *Process) await(t testing.TB, what string, fits func(haproxy.Info) bool) int {
 	t.Helper()
 	var info haproxy.Info
-	var err error
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	Eventually(t, what, func() bool {
+		var err error
 		info, err = haproxy.Runtime{Socket: p.Folder.WorkerSocket()}.Info(t.Context())
-		if err == nil && fits(info) {
-			return info.PID
-		}
-	}
-	t.Fatalf("waited in vain for %s; the last answer was %+v, %v", what, info, err)
-	return 0
+		return err == nil && fits(info)
+	})
+	return info.PID
 }

@@ -4,13 +4,7 @@ package planetest
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -32,44 +26,10 @@ import (
 
 func TestMain(m *testing.M) { controlplanetest.Main(m) }
 
-// pair is a self-signed certificate and its key, PEM.
-func pair(t *testing.T, name string) (cert, key []byte) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if holds() {
-			return
-		}
-	}
-	t.Fatalf("waited in vain for: %s", what)
-}
-
 func TestIngressOnARealAPIServer(t *testing.T) {
 	process := haproxytest.Start(t, haproxytest.Binaries(t)[0], "id")
 	plane := controlplanetest.Start(t)
 	plane.Apply(t, ingress.Objects()...)
-	plane.Apply(t, bootstrap.Bind(ingress.ClusterRole())...)
 
 	folder := t.TempDir()
 	options := ingress.Options{
@@ -77,7 +37,7 @@ func TestIngressOnARealAPIServer(t *testing.T) {
 		BaseDomain: "default.sandbar.internal", HAProxyFolder: string(process.Folder), HAProxyBinary: process.Binary,
 		DefaultCertFile: filepath.Join(folder, "cert"), DefaultKeyFile: filepath.Join(folder, "key"),
 	}
-	cert, key := pair(t, "*.default.localhost")
+	cert, key := haproxytest.Certificate(t, "*.default.localhost")
 	for path, content := range map[string][]byte{options.DefaultCertFile: cert, options.DefaultKeyFile: key} {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
@@ -98,6 +58,13 @@ func TestIngressOnARealAPIServer(t *testing.T) {
 		cancel()
 		<-ended
 	}()
+	// The rights come late, as in a cluster that is made just now.
+	select {
+	case <-ready:
+		t.Fatal("the component is ready without rights")
+	case <-time.After(300 * time.Millisecond):
+	}
+	plane.Apply(t, bootstrap.Bind(ingress.ClusterRole())...)
 	started := time.Now()
 	select {
 	case <-ready:
@@ -115,7 +82,7 @@ func TestIngressOnARealAPIServer(t *testing.T) {
 	create(t, admin, namespace, host)
 
 	ingresses := admin.NetworkingV1().Ingresses(namespace)
-	eventually(t, "the Ingress has its class and an address", func() bool {
+	haproxytest.Eventually(t, "the Ingress has its class and an address", func() bool {
 		got, err := ingresses.Get(t.Context(), "app", metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -124,7 +91,7 @@ func TestIngressOnARealAPIServer(t *testing.T) {
 		return got.Spec.IngressClassName != nil && *got.Spec.IngressClassName == "sandbar" &&
 			len(addresses) == 1 && addresses[0].Hostname == "localhost"
 	})
-	eventually(t, "the endpoint is a server", func() bool {
+	haproxytest.Eventually(t, "the endpoint is a server", func() bool {
 		servers, err := haproxy.Runtime{Socket: process.Folder.WorkerSocket()}.Servers(t.Context())
 		if err != nil {
 			return false // a reload goes on
@@ -136,7 +103,7 @@ func TestIngressOnARealAPIServer(t *testing.T) {
 		}
 		return false
 	})
-	eventually(t, "the Secret's certificate is served", func() bool {
+	haproxytest.Eventually(t, "the Secret's certificate is served", func() bool {
 		conn, err := tls.Dial("tcp", process.HTTPS, &tls.Config{InsecureSkipVerify: true, ServerName: host})
 		if err != nil {
 			t.Fatal(err)
@@ -144,7 +111,7 @@ func TestIngressOnARealAPIServer(t *testing.T) {
 		defer func() { _ = conn.Close() }()
 		return conn.ConnectionState().PeerCertificates[0].DNSNames[0] == host
 	})
-	eventually(t, "an event tells of the certificate that is none", func() bool {
+	haproxytest.Eventually(t, "an event tells of the certificate that is none", func() bool {
 		events, err := admin.CoreV1().Events(namespace).List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -163,7 +130,7 @@ func TestIngressOnARealAPIServer(t *testing.T) {
 	if err := ingresses.Delete(t.Context(), "app", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the host is gone", func() bool {
+	haproxytest.Eventually(t, "the host is gone", func() bool {
 		answer, err := haproxytest.Get(process.HTTP, host)
 		return err == nil && answer == "no route matches this host and path\n"
 	})
@@ -174,8 +141,8 @@ func TestIngressOnARealAPIServer(t *testing.T) {
 
 func create(t *testing.T, admin kubernetes.Interface, namespace, host string) {
 	t.Helper()
-	cert, key := pair(t, host)
-	_, otherKey := pair(t, host)
+	cert, key := haproxytest.Certificate(t, host)
+	_, otherKey := haproxytest.Certificate(t, host)
 	port, name := int32(8080), "http"
 	prefix := networkingv1.PathTypePrefix
 	_, err := admin.CoreV1().Services(namespace).Create(t.Context(), &corev1.Service{

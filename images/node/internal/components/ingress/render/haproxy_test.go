@@ -2,21 +2,13 @@ package render_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -32,24 +24,8 @@ const clusterID = "4be7e9a5-4ac4-4a3f-9c93-000000000001"
 // pemFor is a self-signed certificate for the names, with its key.
 func pemFor(t testing.TB, names ...string) []byte {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})...)
+	cert, key := haproxytest.Certificate(t, names...)
+	return append(cert, key...)
 }
 
 // server answers every request with its name and what it got.
@@ -107,9 +83,7 @@ func roundTrip(t testing.TB, conn net.Conn, host, path string) (*http.Response, 
 }
 
 func eachHAProxy(t *testing.T, run func(t *testing.T, p *haproxytest.Process)) {
-	for _, binary := range haproxytest.Binaries(t) {
-		t.Run(filepath.Base(binary), func(t *testing.T) { run(t, haproxytest.Start(t, binary, clusterID)) })
-	}
+	haproxytest.Each(t, func(t *testing.T, binary string) { run(t, haproxytest.Start(t, binary, clusterID)) })
 }
 
 func TestRoutingTable(t *testing.T) {

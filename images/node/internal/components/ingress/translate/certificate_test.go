@@ -2,58 +2,27 @@ package translate
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"sandbar.dev/node/internal/components/ingress/model"
+	"sandbar.dev/node/internal/haproxy/haproxytest"
 )
-
-func selfSigned(t testing.TB, key crypto.Signer, names ...string) (cert, private []byte) {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, DNSNames: names,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
-}
-
-func ecKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
 
 func certificateFor(t testing.TB, names ...string) model.Certificate {
 	t.Helper()
-	cert, key := selfSigned(t, ecKey(t), names...)
+	cert, key := haproxytest.Certificate(t, names...)
 	return model.Certificate{Names: names, PEM: append(cert, key...)}
 }
 
@@ -69,9 +38,9 @@ func TestCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, goodKey := selfSigned(t, ecKey(t), "a.test")
-	edCert, edKey := selfSigned(t, ed, "a.test")
-	_, otherKey := selfSigned(t, ecKey(t), "a.test")
+	good, goodKey := haproxytest.Certificate(t, "a.test")
+	edCert, edKey := haproxytest.CertificateWithKey(t, ed, "a.test")
+	_, otherKey := haproxytest.Certificate(t, "a.test")
 	extra := pem.EncodeToMemory(&pem.Block{Type: "DH PARAMETERS", Headers: map[string]string{"X": "y"}, Bytes: []byte("z")})
 	for _, test := range []struct {
 		name, err string
@@ -125,8 +94,8 @@ func TestStrength(t *testing.T) {
 }
 
 func TestNamesOfCertificates(t *testing.T) {
-	own, ownKey := selfSigned(t, ecKey(t), "own.test", "*.own.test")
-	wide, wideKey := selfSigned(t, ecKey(t), "x.default.localhost", "*.apps.default.sandbar.internal")
+	own, ownKey := haproxytest.Certificate(t, "own.test", "*.own.test")
+	wide, wideKey := haproxytest.Certificate(t, "x.default.localhost", "*.apps.default.sandbar.internal")
 	ingress := func(name string, age int, hosts []string, entry networkingv1.IngressTLS) *networkingv1.Ingress {
 		class := ClassName
 		i := &networkingv1.Ingress{

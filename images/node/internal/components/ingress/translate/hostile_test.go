@@ -168,35 +168,33 @@ func TestHAProxyTakesWhateverObjectsSay(t *testing.T) {
 	if len(result.Model.Routes) < 200 {
 		t.Fatalf("only %d routes: the test has lost its point", len(result.Model.Routes))
 	}
-	for _, binary := range haproxytest.Binaries(t) {
-		t.Run(filepath.Base(binary), func(t *testing.T) {
-			folder, err := os.MkdirTemp("", "sandbar-hostile-")
-			if err != nil {
+	haproxytest.Each(t, func(t *testing.T, binary string) {
+		folder, err := os.MkdirTemp("", "sandbar-hostile-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.RemoveAll(folder) })
+		settings := render.Settings{
+			Folder: haproxy.Folder(folder), ClusterID: "x' \n bind :1", DefaultCertificate: certificateFor(t, "*.x").PEM,
+		}
+		output := render.Render(result.Model, settings, nil)
+		write := func(path string, content []byte) {
+			t.Helper()
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { _ = os.RemoveAll(folder) })
-			settings := render.Settings{
-				Folder: haproxy.Folder(folder), ClusterID: "x' \n bind :1", DefaultCertificate: certificateFor(t, "*.x").PEM,
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				t.Fatal(err)
 			}
-			output := render.Render(result.Model, settings, nil)
-			write := func(path string, content []byte) {
-				t.Helper()
-				if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(path, content, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for name, content := range output.Configuration.Files {
-				write(filepath.Join(folder, output.Configuration.FilesFolder, name), content)
-			}
-			write(settings.Folder.Config(), output.Configuration.Main)
-			if err := haproxy.Check(context.Background(), binary, settings.Folder.Config()); err != nil {
-				t.Errorf("%v", err)
-			}
-		})
-	}
+		}
+		for name, content := range output.Configuration.Files {
+			write(filepath.Join(folder, output.Configuration.FilesFolder, name), content)
+		}
+		write(settings.Folder.Config(), output.Configuration.Main)
+		if err := haproxy.Check(context.Background(), binary, settings.Folder.Config()); err != nil {
+			t.Errorf("%v", err)
+		}
+	})
 }
 
 func TestHostileStringsAreMostlyRefusedByName(t *testing.T) {
