@@ -170,10 +170,12 @@ func established(event watch.Event) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	conditions, _, err := unstructured.NestedSlice(object.Object, "status", "conditions")
+	// The field is null until there is one.
+	field, _, err := unstructured.NestedFieldNoCopy(object.Object, "status", "conditions")
 	if err != nil {
 		return false, err
 	}
+	conditions, _ := field.([]any)
 	for _, item := range conditions {
 		condition, ok := item.(map[string]any)
 		if ok && condition["type"] == "Established" && condition["status"] == "True" {
