@@ -1,1 +1,250 @@
-//! Sandbar's own files: versioned, locked, atomic.
+//! Sandbar's own files: what each cluster should be, and what is being done to it at the moment.
+//!
+//! The engine's labels are the truth, these files are the intent. Every file has a version, is replaced atomically and
+//! changed only by the holder of the cluster's lock. Nothing here knows an engine.
+
+mod dirs;
+mod file;
+mod lock;
+mod record;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use self::dirs::Dirs;
+pub use self::file::write_atomic;
+pub use self::lock::ClusterLock;
+pub use self::record::{KubeconfigRecord, Networks, Operation, OperationKind, Ports, RECORD_VERSION, Record};
+use crate::spec::ClusterName;
+
+/// Why Sandbar's own files could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The system refused something.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// Such as `read`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's words.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file cannot be understood.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A newer version wrote it.
+    #[error("{} was written by a newer sandbar (version {found} of the file, this one knows {RECORD_VERSION})", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// Another command holds the cluster's lock.
+    #[error("cluster {name} is being changed by {holder}; waited {waited:?}")]
+    Locked {
+        /// The cluster.
+        name: ClusterName,
+        /// Who holds it.
+        holder: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+}
+
+impl StoreError {
+    fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+}
+
+/// Sandbar's own files.
+#[derive(Debug, Clone)]
+pub struct Store {
+    dirs: Dirs,
+}
+
+impl Store {
+    /// The files below those folders; a folder is made when something is written to it.
+    #[must_use]
+    pub fn new(dirs: Dirs) -> Self {
+        Self { dirs }
+    }
+
+    /// The folders.
+    #[must_use]
+    pub fn dirs(&self) -> &Dirs {
+        &self.dirs
+    }
+
+    /// The record of a cluster, if there is one.
+    pub fn load(&self, name: &ClusterName) -> Result<Option<Record>, StoreError> {
+        let path = self.record_path(name);
+        match fs_err::read(&path) {
+            Ok(bytes) => Record::parse(&path, &bytes).map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io("read", &path, error)),
+        }
+    }
+
+    /// All records by name, and what is wrong with those that cannot be read.
+    pub fn list(&self) -> Result<(Vec<Record>, Vec<StoreError>), StoreError> {
+        let (mut records, mut broken) = (Vec::new(), Vec::new());
+        for name in self.names()? {
+            match self.load(&name) {
+                Ok(record) => records.extend(record),
+                Err(error) => broken.push(error),
+            }
+        }
+        Ok((records, broken))
+    }
+
+    /// Names of all clusters that have a folder here, sorted.
+    pub fn names(&self) -> Result<Vec<ClusterName>, StoreError> {
+        let folder = self.dirs.clusters();
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StoreError::io("read", &folder, error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| StoreError::io("read", &folder, error))?;
+            names.extend(entry.file_name().to_str().and_then(|name| name.parse::<ClusterName>().ok()));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Writes a record; the caller holds the cluster's lock.
+    pub fn save(&self, record: &Record) -> Result<(), StoreError> {
+        let path = self.record_path(&record.name);
+        let mut bytes = serde_json::to_vec_pretty(record)
+            .map_err(|error| StoreError::Damaged { path: path.clone(), reason: error.to_string() })?;
+        bytes.push(b'\n');
+        write_atomic(&path, &bytes)
+    }
+
+    /// Removes everything of a cluster but its lock; none is fine. The caller holds the cluster's lock.
+    pub fn delete(&self, name: &ClusterName) -> Result<(), StoreError> {
+        let folder = self.dirs.clusters().join(name.as_str());
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io("remove", &folder, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a cluster's lock, waiting at most `timeout`; `waiting` is told once who holds it.
+    pub async fn lock(
+        &self,
+        name: &ClusterName,
+        command: &str,
+        timeout: Duration,
+        waiting: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<ClusterLock, StoreError> {
+        ClusterLock::take(&self.dirs.locks(), name, command, timeout, waiting).await
+    }
+
+    /// A new folder for the logs of a failure of a cluster, named after the time.
+    pub fn failure_folder(&self, name: &ClusterName, now: jiff::Timestamp) -> Result<PathBuf, StoreError> {
+        let time = now.strftime("%Y%m%dT%H%M%S%.3fZ");
+        let folder = self.dirs.failures().join(format!("{name}-{time}"));
+        file::create_folder(&folder)?;
+        Ok(folder)
+    }
+
+    /// Folders of failures, oldest first.
+    pub fn failures(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let folder = self.dirs.failures();
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StoreError::io("read", &folder, error)),
+        };
+        let mut found: Vec<(std::time::SystemTime, PathBuf)> = entries
+            .flatten()
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
+        found.sort();
+        Ok(found.into_iter().map(|(_, path)| path).collect())
+    }
+
+    fn record_path(&self, name: &ClusterName) -> PathBuf {
+        self.dirs.clusters().join(name.as_str()).join("cluster.json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::ClusterSpec;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::new(Dirs::below(home.path()));
+        (home, store)
+    }
+
+    fn record(name: &str) -> Record {
+        Record::new(ClusterSpec::with_defaults(name.parse().unwrap()), jiff::Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded_and_what_was_deleted_is_gone() {
+        let (_home, store) = store();
+        let name: ClusterName = "edge".parse().unwrap();
+        assert!(store.load(&name).unwrap().is_none());
+        store.save(&record("edge")).unwrap();
+        store.save(&record("alpha")).unwrap();
+        assert_eq!(store.load(&name).unwrap(), Some(record("edge")));
+        let names: Vec<_> = store.list().unwrap().0.into_iter().map(|record| record.name.to_string()).collect();
+        assert_eq!(names, ["alpha", "edge"]);
+        store.delete(&name).unwrap();
+        store.delete(&name).unwrap();
+        assert!(store.load(&name).unwrap().is_none());
+    }
+
+    #[test]
+    fn damaged_and_newer_records_are_told_apart_and_do_not_hide_the_others() {
+        let (_home, store) = store();
+        store.save(&record("fine")).unwrap();
+        for (name, content) in [("broken", "{"), ("newer", r#"{"schemaVersion":99,"something":"else"}"#)] {
+            let folder = store.dirs().clusters().join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("cluster.json"), content).unwrap();
+        }
+        let (records, broken) = store.list().unwrap();
+        assert_eq!(records, [record("fine")]);
+        assert!(matches!(broken[0], StoreError::Damaged { .. }), "{:?}", broken[0]);
+        assert!(matches!(broken[1], StoreError::Newer { found: 99, .. }), "{:?}", broken[1]);
+    }
+
+    #[tokio::test]
+    async fn a_held_lock_is_waited_for_and_its_holder_is_named() {
+        let (_home, store) = store();
+        let name: ClusterName = "edge".parse().unwrap();
+        let held = store.lock(&name, "up", Duration::ZERO, &mut |_| panic!("nobody holds it")).await.unwrap();
+        let mut told = Vec::new();
+        let mut tell = |who: &str| told.push(who.to_owned());
+        let error = store.lock(&name, "rm", Duration::from_millis(50), &mut tell).await.unwrap_err();
+        let expected = format!("`sandbar up` (process {})", std::process::id());
+        assert_eq!(told, [expected.as_str()]);
+        assert!(error.to_string().contains(&expected), "{error}");
+
+        let release = async {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            drop(held);
+        };
+        let (taken, ()) = tokio::join!(store.lock(&name, "rm", Duration::from_secs(10), &mut |_| ()), release);
+        let taken = taken.unwrap();
+        taken.remove();
+        assert!(std::fs::read_dir(store.dirs().locks()).unwrap().next().is_none(), "the file is gone with its lock");
+    }
+}

@@ -1,0 +1,87 @@
+//! One lock a cluster, held by the command that changes it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::{StoreError, file};
+use crate::platform;
+use crate::spec::ClusterName;
+
+/// The lock of one cluster; dropping it lets go. The kernel lets go, too, when the process ends in whatever way.
+#[derive(Debug)]
+pub struct ClusterLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl ClusterLock {
+    pub(super) async fn take(
+        folder: &Path,
+        name: &ClusterName,
+        command: &str,
+        timeout: Duration,
+        waiting: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Self, StoreError> {
+        file::create_folder(folder)?;
+        let path = folder.join(format!("{name}.lock"));
+        let started = Instant::now();
+        let mut told = false;
+        loop {
+            let fail = |action| {
+                let path = path.clone();
+                move |error| StoreError::io(action, &path, error)
+            };
+            let mut options = OpenOptions::new();
+            let mut file =
+                options.read(true).write(true).create(true).truncate(false).open(&path).map_err(fail("open"))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::Error(error)) => return Err(fail("lock")(error)),
+                Err(TryLockError::WouldBlock) => {
+                    let holder = holder(&mut file);
+                    if !told {
+                        waiting(&holder);
+                        told = true;
+                    }
+                    let left = timeout.saturating_sub(started.elapsed());
+                    let waiter = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
+                    match tokio::time::timeout(left, waiter).await {
+                        Ok(Ok(Ok(locked))) => file = locked,
+                        Ok(Ok(Err(error))) => return Err(fail("lock")(error)),
+                        Ok(Err(ended)) => return Err(fail("lock")(std::io::Error::other(ended))),
+                        Err(_) => {
+                            return Err(StoreError::Locked { name: name.clone(), holder, waited: started.elapsed() });
+                        }
+                    }
+                }
+            }
+            // Whoever held it may have removed the file with the cluster: then this lock is of a file that nobody sees.
+            if platform::native().is_same_file(&file, &path).map_err(fail("lock"))? {
+                write_holder(&mut file, command).map_err(fail("write"))?;
+                return Ok(Self { file, path });
+            }
+        }
+    }
+
+    /// Lets go and removes the lock's file, because the cluster is gone.
+    pub fn remove(self) {
+        // Removed while it is held, so that nobody can have taken it in between; who waits for it sees that it is gone.
+        // What cannot be removed stays as an empty file that the next one takes.
+        let _ = std::fs::remove_file(&self.path);
+        drop(self.file);
+    }
+}
+
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
+    if read.is_ok() && !text.trim().is_empty() { text.trim().to_owned() } else { "another sandbar".to_owned() }
+}
+
+fn write_holder(file: &mut File, command: &str) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "`sandbar {command}` (process {})", std::process::id())
+}
