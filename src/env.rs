@@ -4,8 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 /// What the environment says, of all that Sandbar looks at. Empty variables count as not set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Env {
+    /// Everything, for programs of the user's own that take over the terminal (kubectl).
+    pub all: Vec<(OsString, OsString)>,
     /// The user's home directory.
     pub home: Option<PathBuf>,
     /// The files in `KUBECONFIG`, in their order.
@@ -37,7 +39,7 @@ impl Env {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn of_process() -> Self {
-        Self::from_lookup(|name| std::env::var_os(name))
+        Self { all: std::env::vars_os().collect(), ..Self::from_lookup(|name| std::env::var_os(name)) }
     }
 
     /// From a function that looks variables up, so that tests need no process of their own.
@@ -47,6 +49,7 @@ impl Env {
         let path = |name: &str| set(name).map(PathBuf::from);
         let list = |value: &OsStr| std::env::split_paths(value).filter(|file| !file.as_os_str().is_empty()).collect();
         Self {
+            all: Vec::new(),
             home: path("HOME").or_else(|| path("USERPROFILE")),
             kubeconfig: set("KUBECONFIG").map(|value| list(&value)).unwrap_or_default(),
             path: set("PATH"),

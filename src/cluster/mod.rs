@@ -1,3 +1,36 @@
-//! What a cluster is and how it becomes that: lifecycle, plan, journaled transaction.
+//! What a cluster is and how it becomes that: lifecycle, plan, journaled transaction, removal.
+//!
+//! Everything here goes through the traits [`Engine`], [`Node`](crate::node::Node) and [`Prober`](probe::Prober), and
+//! through the [`Store`]. Nothing here knows a terminal, a command line or a concrete engine.
 
+mod addresses;
+mod error;
+mod failure_logs;
+mod host;
+mod inputs;
+mod kubeconfig;
+mod lifecycle;
+mod list;
+mod networks;
+mod node_spec;
+mod plan;
+mod ports;
 pub mod probe;
+mod remove;
+mod stop;
+mod undo;
+mod up;
+mod wait;
+
+pub use self::addresses::Addresses;
+pub use self::error::ClusterError;
+pub use self::host::{EngineSource, Host, node_of};
+pub use self::inputs::{InputError, InputFile, read_inputs};
+pub use self::kubeconfig::{merge_kubeconfig, unmerge_kubeconfig};
+pub use self::lifecycle::Lifecycle;
+pub use self::list::{ClusterSummary, Found, find, list};
+pub use self::plan::{Goal, Observed, Step, plan};
+pub use self::remove::{Leftover, Removed, gc, leftovers, remove};
+pub use self::stop::{start, stop};
+pub use self::up::{UpReport, UpRequest, up};
+pub use self::wait::{PhaseTime, waiting_for};

@@ -1,9 +1,15 @@
 //! Asking from the laptop's side whether a cluster answers.
 
+mod fake;
+mod network;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use self::fake::FakeProber;
+pub use self::network::NetworkProber;
 
 /// Why a probe did not succeed.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]

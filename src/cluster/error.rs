@@ -1,0 +1,148 @@
+//! Why something could not be done to a cluster. Facts only; hints are added where commands are.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::inputs::InputError;
+use super::probe::ProbeError;
+use crate::engine::EngineError;
+use crate::kubeconfig::{EntryError, KubeconfigError};
+use crate::node::NodeError;
+use crate::platform::PortHolder;
+use crate::spec::{Change, ClusterName, ImageReference, SpecError};
+use crate::store::StoreError;
+
+/// Why something could not be done to a cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// There is none of that name.
+    #[error("there is no cluster {name}")]
+    NoSuchCluster {
+        /// The name.
+        name: ClusterName,
+        /// Names that there are.
+        known: Vec<ClusterName>,
+    },
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The node.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// Sandbar's own files.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The user's kubeconfig.
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigError),
+    /// The node's kubeconfig.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    /// What the user wants makes no cluster.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A file that the cluster should be made with.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The node image is not in the engine.
+    #[error("{engine} has no image {image}")]
+    NoImage {
+        /// The engine.
+        engine: String,
+        /// The image.
+        image: ImageReference,
+    },
+    /// The node image speaks another contract.
+    #[error("image {image} is not a node image that this sandbar can run: {reason}")]
+    ImageUnfit {
+        /// The image.
+        image: ImageReference,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The cluster exists with other settings.
+    #[error("cluster {name} exists with other settings")]
+    NeedsRecreate {
+        /// The cluster.
+        name: ClusterName,
+        /// What would change.
+        changes: Vec<Change>,
+    },
+    /// Something would change that a cluster keeps for its life.
+    #[error("cluster {name} cannot change its {what}: a cluster keeps it for its life")]
+    Immutable {
+        /// The cluster.
+        name: ClusterName,
+        /// `cluster network`, `service network` or `engine`.
+        what: &'static str,
+    },
+    /// A port that was asked for, or that the cluster has, is taken.
+    #[error("port {port} on {address} is taken{}", holder.as_ref().map(|holder| format!(" by {holder}")).unwrap_or_default())]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// The address.
+        address: IpAddr,
+        /// Who has it, where the system says so.
+        holder: Option<PortHolder>,
+    },
+    /// No port is left.
+    #[error("no port is free on {address} for {purpose}")]
+    NoPortLeft {
+        /// The address.
+        address: IpAddr,
+        /// `api`, `http` or `https`.
+        purpose: &'static str,
+    },
+    /// No network is left.
+    #[error("every private network that pods and services could have overlaps a route of this host")]
+    NoNetworkLeft,
+    /// It did not become healthy in time.
+    #[error("cluster {name} was not ready within {after:?}; still waiting for {waiting_for}")]
+    TimedOut {
+        /// The cluster.
+        name: ClusterName,
+        /// How long was waited.
+        after: Duration,
+        /// For what.
+        waiting_for: String,
+    },
+    /// The node's first process ended while it should have become healthy.
+    #[error("the node of cluster {name} ended while it was starting: exit code {code}{}", if *.out_of_memory { ", out of memory" } else { "" })]
+    NodeEnded {
+        /// The cluster.
+        name: ClusterName,
+        /// Its exit code.
+        code: i64,
+        /// Whether the kernel ended it for want of memory.
+        out_of_memory: bool,
+    },
+    /// The laptop's side is answered by something else.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// The user interrupted.
+    #[error("interrupted{}", if *.removed { "; everything that was begun has been removed" } else { "" })]
+    Interrupted {
+        /// Whether what was begun has been removed.
+        removed: bool,
+    },
+    /// It failed, and logs were kept.
+    #[error("{source}")]
+    WithLogs {
+        /// Why.
+        source: Box<ClusterError>,
+        /// Where the logs are.
+        folder: PathBuf,
+        /// Whether what was begun has been removed.
+        removed: bool,
+    },
+    /// It failed, and what was begun could not be removed either.
+    #[error("{source}")]
+    NotUndone {
+        /// Why it failed.
+        source: Box<ClusterError>,
+        /// Why it could not be undone.
+        undo: Box<ClusterError>,
+    },
+}

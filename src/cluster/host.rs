@@ -1,0 +1,107 @@
+//! What operations on clusters need of their surroundings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::ClusterError;
+use super::probe::Prober;
+use crate::engine::{Engine, EngineError};
+use crate::kubeconfig::{KubeconfigError, Locations};
+use crate::node::NodeClient;
+use crate::platform::{Interruptions, Platform};
+use crate::spec::{ClusterName, EngineChoice};
+use crate::store::{ClusterLock, Record, Store};
+use crate::ui::reporter::{Event, Reporter};
+
+/// Finds engines. The one implementation for real ones is in the context.
+#[async_trait]
+pub trait EngineSource: Send + Sync {
+    /// The engine of that choice, and how to probe its nodes. `endpoint` is where a cluster's engine was before;
+    /// `will_create` refuses an engine that cannot run nodes.
+    async fn connect(
+        &self,
+        choice: EngineChoice,
+        endpoint: Option<&str>,
+        will_create: bool,
+    ) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), EngineError>;
+}
+
+/// What operations on clusters need of their surroundings; made by the context.
+pub struct Host<'a> {
+    /// Sandbar's own files.
+    pub store: &'a Store,
+    /// Finds engines.
+    pub engines: &'a dyn EngineSource,
+    /// Is told what happens.
+    pub reporter: &'a dyn Reporter,
+    /// The system.
+    pub platform: &'static dyn Platform,
+    /// The user's kubeconfig, or why it cannot be found.
+    pub kubeconfig: Result<Locations, KubeconfigError>,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+    /// The command, to say who holds a lock.
+    pub command: &'a str,
+    /// How long to wait for a lock.
+    pub patience: Duration,
+}
+
+impl Host<'_> {
+    /// Takes a cluster's lock and tells whom it waits for.
+    pub(super) async fn lock(&self, name: &ClusterName) -> Result<ClusterLock, ClusterError> {
+        let reporter = self.reporter;
+        let mut waiting = |holder: &str| {
+            reporter.report(&Event::Waiting { text: format!("{holder}, which changes cluster {name}") });
+        };
+        Ok(self.store.lock(name, self.command, self.patience, &mut waiting).await?)
+    }
+
+    /// The engine of a record.
+    pub(super) async fn engine_of(
+        &self,
+        record: &Record,
+        will_create: bool,
+    ) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), ClusterError> {
+        let choice = match record.engine.as_str() {
+            "podman" => EngineChoice::Podman,
+            "docker" => EngineChoice::Docker,
+            _ => record.spec.engine,
+        };
+        let endpoint = Some(record.endpoint.as_str()).filter(|endpoint| !endpoint.is_empty());
+        Ok(self.engines.connect(choice, endpoint, will_create).await?)
+    }
+
+    /// The user's kubeconfig.
+    pub(super) fn locations(&self) -> Result<&Locations, ClusterError> {
+        match &self.kubeconfig {
+            Ok(locations) => Ok(locations),
+            Err(_) => Err(KubeconfigError::NoLocation.into()),
+        }
+    }
+
+    /// Tells whom a kubeconfig's lock is waited for.
+    pub(super) fn tell_kubeconfig_lock(&self, waiting: &crate::kubeconfig::Waiting) {
+        let holder = waiting.holder.as_deref().map(|holder| format!(", held by {holder}")).unwrap_or_default();
+        self.reporter.report(&Event::Waiting { text: format!("lock {}{holder}", waiting.path.display()) });
+    }
+
+    /// Requests to end this program.
+    pub(super) fn interruptions(&self) -> Result<Box<dyn Interruptions>, ClusterError> {
+        self.platform.interruptions().map_err(|source| {
+            ClusterError::Store(crate::store::StoreError::Io {
+                action: "listen to signals for",
+                path: self.store.dirs().data.clone(),
+                source,
+            })
+        })
+    }
+}
+
+/// The client of a cluster's node.
+#[must_use]
+pub fn node_of(engine: &Arc<dyn Engine>, name: &ClusterName) -> NodeClient {
+    NodeClient::new(Arc::clone(engine), name.resource())
+}

@@ -1,0 +1,165 @@
+//! Which clusters there are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::host::Host;
+use super::probe::Prober;
+use super::{Addresses, ClusterError, Lifecycle};
+use crate::engine::{Engine, LABEL_CLUSTER, NodeState};
+use crate::spec::{API_NODE_PORT, ClusterName, EngineChoice, HTTP_NODE_PORT, HTTPS_NODE_PORT};
+use crate::store::{Ports, Record};
+use crate::ui::reporter::Event;
+
+/// One line of the list of clusters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterSummary {
+    /// Its name.
+    pub name: ClusterName,
+    /// Where it is in its life.
+    pub state: Lifecycle,
+    /// The engine that has it.
+    pub engine: String,
+    /// Kubernetes' version, once it was healthy.
+    pub kubernetes_version: Option<String>,
+    /// Its kubeconfig context.
+    pub context: String,
+    /// How it is reached.
+    pub addresses: Addresses,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+}
+
+/// Lists all clusters: one look at the records, one call to each engine that they name.
+pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> {
+    let (records, broken) = host.store.list()?;
+    for error in broken {
+        host.reporter.report(&Event::Warning { text: error.to_string() });
+    }
+    let mut engines: Vec<(String, EngineChoice, Option<String>)> = Vec::new();
+    for record in &records {
+        if !engines.iter().any(|(kind, ..)| *kind == record.engine) {
+            engines.push((record.engine.clone(), choice_of(&record.engine), Some(record.endpoint.clone())));
+        }
+    }
+    if engines.is_empty() {
+        engines.push((String::new(), EngineChoice::Auto, None));
+    }
+    let mut nodes: BTreeMap<String, (String, NodeState)> = BTreeMap::new();
+    let mut silent = Vec::new();
+    for (kind, choice, endpoint) in engines {
+        let listed = match host.engines.connect(choice, endpoint.as_deref(), false).await {
+            Ok((engine, _)) => engine.list_nodes().await.map(|nodes| (engine.info().kind.clone(), nodes)),
+            Err(error) => Err(error),
+        };
+        match listed {
+            Ok((kind, list)) => {
+                for node in list {
+                    if let Some(name) = node.labels.get(LABEL_CLUSTER) {
+                        nodes.insert(name.clone(), (kind.clone(), node));
+                    }
+                }
+            }
+            // Without an engine there is nothing to list but what is remembered.
+            Err(_) if records.is_empty() => return Ok(Vec::new()),
+            Err(error) => {
+                host.reporter.report(&Event::Warning { text: error.to_string() });
+                silent.push(kind);
+            }
+        }
+    }
+    let mut summaries: Vec<ClusterSummary> = Vec::new();
+    for record in &records {
+        let node = nodes.remove(record.name.as_str()).map(|(_, node)| node);
+        let state = if silent.contains(&record.engine) {
+            Some(Lifecycle::Unknown)
+        } else {
+            Lifecycle::of(Some(record), node.as_ref())
+        };
+        summaries.extend(state.map(|state| ClusterSummary {
+            name: record.name.clone(),
+            state,
+            engine: record.engine.clone(),
+            kubernetes_version: record.kubernetes_version.clone(),
+            context: record.name.resource(),
+            addresses: Addresses::new(&record.name, record.spec.listen_address, record.ports),
+            created: Some(record.created),
+        }));
+    }
+    for (name, (kind, node)) in nodes {
+        let Ok(name) = name.parse::<ClusterName>() else { continue };
+        summaries.push(ClusterSummary {
+            state: Lifecycle::Orphaned,
+            engine: kind,
+            kubernetes_version: None,
+            context: name.resource(),
+            addresses: addresses_of(&name, &node),
+            created: node.created.parse().ok(),
+            name,
+        });
+    }
+    summaries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(summaries)
+}
+
+/// A cluster that exists, with its engine.
+pub struct Found {
+    /// Its record, unless it is in the engine alone.
+    pub record: Option<Record>,
+    /// Its node, unless that is gone.
+    pub node: Option<NodeState>,
+    /// Its engine.
+    pub engine: Arc<dyn Engine>,
+    /// Probes its node from the laptop.
+    pub prober: Arc<dyn Prober>,
+    /// Where it is in its life.
+    pub state: Lifecycle,
+    /// How it is reached.
+    pub addresses: Addresses,
+}
+
+/// The cluster of that name, or [`ClusterError::NoSuchCluster`].
+pub async fn find(host: &Host<'_>, name: &ClusterName) -> Result<Found, ClusterError> {
+    let record = host.store.load(name)?;
+    let missing = || -> Result<ClusterError, ClusterError> {
+        Ok(ClusterError::NoSuchCluster { name: name.clone(), known: host.store.names()? })
+    };
+    let connected = match &record {
+        Some(record) => host.engine_of(record, false).await,
+        None => host.engines.connect(EngineChoice::Auto, None, false).await.map_err(ClusterError::from),
+    };
+    let (engine, prober) = match connected {
+        Ok(connected) => connected,
+        // Nobody remembers it and nobody can be asked: then it does not exist here.
+        Err(_) if record.is_none() => return Err(missing()?),
+        Err(error) => return Err(error),
+    };
+    let node = engine.inspect_node(&name.resource()).await?;
+    let Some(state) = Lifecycle::of(record.as_ref(), node.as_ref()) else { return Err(missing()?) };
+    let addresses = match (&record, &node) {
+        (Some(record), _) => Addresses::new(name, record.spec.listen_address, record.ports),
+        (None, Some(node)) => addresses_of(name, node),
+        (None, None) => return Err(missing()?),
+    };
+    Ok(Found { record, node, engine, prober, state, addresses })
+}
+
+fn choice_of(kind: &str) -> EngineChoice {
+    match kind {
+        "podman" => EngineChoice::Podman,
+        "docker" => EngineChoice::Docker,
+        _ => EngineChoice::Auto,
+    }
+}
+
+fn addresses_of(name: &ClusterName, node: &NodeState) -> Addresses {
+    let find = |node_port: u16| node.ports.iter().find(|forward| forward.node_port == node_port);
+    let port = |node_port: u16| find(node_port).map_or(0, |forward| forward.host_port);
+    let listen = find(API_NODE_PORT).map_or(std::net::Ipv4Addr::LOCALHOST.into(), |forward| forward.host_address);
+    let ports = Ports { api: port(API_NODE_PORT), http: port(HTTP_NODE_PORT), https: port(HTTPS_NODE_PORT) };
+    Addresses::new(name, listen, ports)
+}

@@ -1,0 +1,180 @@
+//! What the engine is asked to make for a cluster. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::inputs::InputFile;
+use crate::engine::{LABEL_CLUSTER, LABEL_CONTRACT, LABEL_SPEC, LABEL_VERSION, Labels, NodeSpec, PortForward};
+use crate::node::CONTRACT_VERSION;
+use crate::spec::{API_NODE_PORT, ClusterSpec, HTTP_NODE_PORT, HTTPS_NODE_PORT};
+use crate::store::{Networks, Ports};
+
+/// Mode of the files in the node: manifests may hold secrets.
+const FILE_MODE: u32 = 0o600;
+
+/// Digest of everything that a node is made from, to see whether it has to be made anew: the specification with the
+/// ports and networks that it got, and its files. Not in it: which engine was meant.
+#[must_use]
+pub(super) fn digest(spec: &ClusterSpec, files: &BTreeMap<String, String>) -> String {
+    let mut spec = serde_json::to_value(spec).unwrap_or_default();
+    if let Some(keys) = spec.as_object_mut() {
+        // Of files their content counts, not where they were.
+        for key in ["engine", "config", "manifests"] {
+            keys.remove(key);
+        }
+    }
+    let mut hash = Sha256::new();
+    hash.update(spec.to_string());
+    for (path, digest) in files {
+        hash.update(format!("\0{path}\0{digest}"));
+    }
+    hex(&hash.finalize())
+}
+
+/// Digest of each file, by its path in the node.
+#[must_use]
+pub(super) fn file_digests(inputs: &[InputFile]) -> BTreeMap<String, String> {
+    let digest = |file: &InputFile| (file.path.display().to_string(), hex(&Sha256::digest(&file.content)));
+    inputs.iter().map(digest).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().take(16).fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Labels of a cluster's resources.
+#[must_use]
+pub(super) fn labels(spec: &ClusterSpec, digest: &str) -> Labels {
+    [
+        (LABEL_CLUSTER, spec.name.to_string()),
+        (LABEL_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
+        (LABEL_CONTRACT, CONTRACT_VERSION.to_string()),
+        (LABEL_SPEC, digest.to_owned()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect()
+}
+
+/// What the engine is asked to make.
+#[must_use]
+pub(super) fn node_spec(
+    spec: &ClusterSpec,
+    ports: Ports,
+    networks: Networks,
+    inputs: &[InputFile],
+    digest: &str,
+) -> NodeSpec {
+    let forward = |host_port, node_port| PortForward { host_address: spec.listen_address, host_port, node_port };
+    let mut forwards = vec![
+        forward(ports.api, API_NODE_PORT),
+        forward(ports.http, HTTP_NODE_PORT),
+        forward(ports.https, HTTPS_NODE_PORT),
+    ];
+    forwards.extend(spec.extra_ports.iter().map(|port| forward(port.host, port.node)));
+    let mut files = vec![("/etc/sandbar/config.yaml".into(), FILE_MODE, config(spec, ports, networks))];
+    files.extend(inputs.iter().map(|file| (file.path.clone(), FILE_MODE, file.content.clone())));
+    NodeSpec {
+        name: spec.name.resource(),
+        hostname: spec.name.to_string(),
+        image: spec.image.to_string(),
+        labels: labels(spec, digest),
+        ports: forwards,
+        environment: BTreeMap::new(),
+        cpu_millis: spec.cpus.as_ref().map(crate::spec::Cpus::millis),
+        memory_bytes: spec.memory.as_ref().map(crate::spec::Memory::bytes),
+        files,
+    }
+}
+
+/// The node's configuration file. JSON, which is YAML.
+fn config(spec: &ClusterSpec, ports: Ports, networks: Networks) -> Vec<u8> {
+    let mut config = json!({
+        "node": {"hostnameOverride": spec.name},
+        "dns": {"baseDomain": format!("{}.sandbar.internal", spec.name)},
+        "network": {
+            "clusterNetwork": [networks.cluster],
+            "serviceNetwork": [networks.service],
+        },
+        "sandbar": {
+            "clusterName": spec.name,
+            "hostPorts": {"api": ports.api, "http": ports.http, "https": ports.https},
+            "nodeLabels": spec.labels,
+        },
+    });
+    // Loopback is in the certificate anyway, and "everywhere" is no name.
+    if !spec.listen_address.is_loopback() && !spec.listen_address.is_unspecified() {
+        config["apiServer"] = json!({"subjectAltNames": [spec.listen_address]});
+    }
+    let mut text = serde_json::to_vec_pretty(&config).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Record;
+
+    fn spec() -> ClusterSpec {
+        ClusterSpec::with_defaults("edge".parse().unwrap())
+    }
+
+    #[test]
+    fn the_digest_follows_what_a_node_is_made_from_and_nothing_else() {
+        let files = |content: &str| file_digests(&[InputFile { path: "/etc/x".into(), content: content.into() }]);
+        let base = digest(&spec(), &files("a"));
+        assert_eq!(base, digest(&ClusterSpec { manifests: vec!["/elsewhere".into()], ..spec() }, &files("a")));
+        assert_ne!(base, digest(&spec(), &files("b")));
+        assert_ne!(base, digest(&ClusterSpec { http_port: Some(8080), ..spec() }, &files("a")));
+    }
+
+    #[test]
+    fn the_nodes_configuration_names_the_laptops_ports() {
+        let networks = Record::new(spec(), jiff::Timestamp::UNIX_EPOCH).networks;
+        let ports = Ports { api: 6443, http: 8080, https: 443 };
+        let spec = ClusterSpec { listen_address: "192.168.1.5".parse().unwrap(), ..spec() };
+        let made = node_spec(&spec, ports, networks, &[], "d");
+        insta::assert_snapshot!(String::from_utf8_lossy(&made.files[0].2), @r#"
+        {
+          "apiServer": {
+            "subjectAltNames": [
+              "192.168.1.5"
+            ]
+          },
+          "dns": {
+            "baseDomain": "edge.sandbar.internal"
+          },
+          "network": {
+            "clusterNetwork": [
+              "10.42.0.0/16"
+            ],
+            "serviceNetwork": [
+              "10.43.0.0/16"
+            ]
+          },
+          "node": {
+            "hostnameOverride": "edge"
+          },
+          "sandbar": {
+            "clusterName": "edge",
+            "hostPorts": {
+              "api": 6443,
+              "http": 8080,
+              "https": 443
+            },
+            "nodeLabels": {}
+          }
+        }
+        "#);
+        assert_eq!(made.ports.iter().map(|port| port.node_port).collect::<Vec<_>>(), [6443, 80, 443]);
+        assert_eq!(made.name, "sandbar-edge");
+    }
+}

@@ -1,0 +1,131 @@
+//! Removing clusters, and what was left behind by those that were not removed in order.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::host::Host;
+use super::{ClusterError, undo};
+use crate::engine::{Engine, LABEL_CLUSTER, ResourceKind};
+use crate::spec::{ClusterName, EngineChoice};
+use crate::store::{Operation, OperationKind, Record};
+
+/// What a removal did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Removed {
+    /// The cluster.
+    pub name: ClusterName,
+    /// Whether there was anything to remove.
+    pub existed: bool,
+}
+
+/// Removes a cluster with everything of it. Done twice, or after half of it was done, it is as good.
+pub async fn remove(host: &Host<'_>, name: &ClusterName) -> Result<Removed, ClusterError> {
+    let lock = host.lock(name).await?;
+    let record = host.store.load(name)?;
+    let existed = remove_locked(host, name, record.as_ref()).await?;
+    lock.remove();
+    Ok(Removed { name: name.clone(), existed })
+}
+
+pub(super) async fn remove_locked(
+    host: &Host<'_>,
+    name: &ClusterName,
+    record: Option<&Record>,
+) -> Result<bool, ClusterError> {
+    let engine = match record {
+        Some(record) => host.engine_of(record, false).await?.0,
+        None => host.engines.connect(EngineChoice::Auto, None, false).await?.0,
+    };
+    if let Some(record) = record {
+        let operation = Operation { kind: OperationKind::Remove, since: (host.now)() };
+        host.store.save(&Record { operation: Some(operation), ..record.clone() })?;
+    }
+    let removed = undo::undo(host, &engine, name, record).await?;
+    Ok(record.is_some() || !removed.is_empty())
+}
+
+/// Something that belongs to no cluster that works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Leftover {
+    /// What it is, in words.
+    pub what: String,
+    /// Its name or path.
+    pub name: String,
+    /// The cluster it was of.
+    pub cluster: Option<ClusterName>,
+    /// Why it is one.
+    pub why: &'static str,
+}
+
+/// Finds what was left behind: of interrupted creations and removals, and resources in the engine without a record.
+pub async fn leftovers(host: &Host<'_>, engine: &Arc<dyn Engine>) -> Result<Vec<Leftover>, ClusterError> {
+    let (records, broken) = host.store.list()?;
+    let mut found = Vec::new();
+    let unfinished = |record: &Record| {
+        let kind = record.operation.as_ref().map(|operation| operation.kind);
+        match kind {
+            Some(OperationKind::Create) => Some("its first `up` was interrupted"),
+            Some(OperationKind::Remove) => Some("its removal was interrupted"),
+            Some(OperationKind::Recreate) | None => None,
+        }
+    };
+    for record in &records {
+        if let Some(why) = unfinished(record) {
+            let cluster = Some(record.name.clone());
+            found.push(Leftover { what: "cluster".to_owned(), name: record.name.to_string(), cluster, why });
+        }
+    }
+    // A record that cannot be read still says that somebody wants the cluster.
+    let mut known: BTreeSet<String> = records.iter().map(|record| record.name.to_string()).collect();
+    if !broken.is_empty() {
+        known.extend(host.store.names()?.iter().map(ToString::to_string));
+    }
+    for resource in engine.list_resources().await? {
+        let Some(label) = resource.labels.get(LABEL_CLUSTER).filter(|label| !known.contains(*label)) else { continue };
+        let what = match resource.kind {
+            ResourceKind::Node => "container",
+            ResourceKind::Volume => "volume",
+            ResourceKind::Network => "network",
+        };
+        let cluster = label.parse().ok();
+        found.push(Leftover {
+            what: what.to_owned(),
+            name: resource.name,
+            cluster,
+            why: "no record of its cluster is here",
+        });
+    }
+    for name in host.store.names()? {
+        if host.store.load(&name).is_ok_and(|record| record.is_none()) {
+            let name_text = name.to_string();
+            found.push(Leftover {
+                what: "folder".to_owned(),
+                name: name_text,
+                cluster: Some(name),
+                why: "it has no record",
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Removes leftovers, cluster by cluster under its lock; a cluster that came to life in between is left alone.
+pub async fn gc(host: &Host<'_>, engine: &Arc<dyn Engine>, found: &[Leftover]) -> Result<(), ClusterError> {
+    let clusters: BTreeSet<&ClusterName> = found.iter().filter_map(|leftover| leftover.cluster.as_ref()).collect();
+    for name in clusters {
+        let lock = host.lock(name).await?;
+        let record = host.store.load(name)?;
+        let alive = record.as_ref().is_some_and(|record| {
+            !record.operation.as_ref().is_some_and(|operation| operation.kind != OperationKind::Recreate)
+        });
+        if !alive {
+            undo::undo(host, engine, name, record.as_ref()).await?;
+            lock.remove();
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,564 @@
+//! `up`: from what the user wants to a cluster that answers, as one transaction.
+//!
+//! The record is the journal: it is written before the first resource is made and says `Create` until everything works.
+//! What fails before is undone; what is killed is completed by the next `up` or removed by `rm` and `gc`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::host::Host;
+use super::inputs::{InputFile, read_inputs};
+use super::node_spec::{digest, file_digests, labels, node_spec};
+use super::plan::{Goal, Observed, Step, plan};
+use super::probe::Prober;
+use super::wait::{Limit, PhaseTime, Ready, Wait, took};
+use super::{Addresses, ClusterError, failure_logs, networks, ports, remove, undo};
+use crate::engine::{
+    Engine, EngineError, EngineInfo, ImageInfo, LABEL_CLUSTER, LABEL_CONTRACT, LABEL_SPEC, NodeState, ResourceKind,
+};
+use crate::kubeconfig::{self, MergeOptions};
+use crate::node::{CONTRACT_VERSION, StatusReport, WarningReport};
+use crate::spec::{
+    API_NODE_PORT, Change, Cidr, ClusterFile, ClusterName, ClusterSpec, EngineChoice, Flags, HTTP_NODE_PORT,
+    HTTPS_NODE_PORT, resolve, resolve_name,
+};
+use crate::store::{ClusterLock, Operation, OperationKind, Ports, Record};
+use crate::ui::reporter::{self, Event};
+
+/// How long an engine may take to stop a node that is made anew.
+const STOP_GRACE: Duration = Duration::from_secs(20);
+
+/// What `up` is asked for.
+#[derive(Debug, Clone)]
+pub struct UpRequest {
+    /// The command line.
+    pub flags: Flags,
+    /// The cluster file and the folder to which its paths are relative.
+    pub file: Option<(ClusterFile, PathBuf)>,
+    /// Whether a node with other settings is made anew on its volume.
+    pub recreate: bool,
+    /// How long everything may take until it works.
+    pub timeout: Duration,
+}
+
+/// What `up` did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpReport {
+    /// Version of this report's form.
+    pub schema_version: u32,
+    /// The cluster.
+    pub name: ClusterName,
+    /// `created`, `recreated`, `started` or `unchanged`.
+    pub outcome: &'static str,
+    /// Name of the Node object.
+    pub node: String,
+    /// Its identity.
+    pub cluster_id: String,
+    /// Such as `v1.37.2`.
+    pub kubernetes_version: String,
+    /// The engine.
+    pub engine: EngineInfo,
+    /// The kubeconfig context.
+    pub context: String,
+    /// The files that have it.
+    pub kubeconfig: Vec<PathBuf>,
+    /// Whether it is the current one.
+    pub current: bool,
+    /// How it is reached.
+    pub addresses: Addresses,
+    /// What took how long.
+    pub phases: Vec<PhaseTime>,
+    /// What the node's own components took, milliseconds after its start.
+    pub node_phases: Vec<crate::node::PhaseReport>,
+    /// How long everything took, in milliseconds.
+    pub millis: u64,
+    /// What the user should know.
+    pub warnings: Vec<WarningReport>,
+}
+
+/// Makes a cluster, starts it or finds that nothing is to be done; returns when it answers.
+pub async fn up(host: &Host<'_>, request: &UpRequest) -> Result<UpReport, ClusterError> {
+    let started = Instant::now();
+    let file = request.file.as_ref().map(|(file, folder)| (file, folder.as_path()));
+    let name = resolve_name(request.flags.name.as_ref(), file.map(|(file, _)| file));
+    let mut interruptions = host.interruptions()?;
+    let lock = tokio::select! {
+        lock = host.lock(&name) => lock?,
+        _ = interruptions.next() => return Err(ClusterError::Interrupted { removed: false }),
+    };
+    let mut existing = host.store.load(&name)?;
+    if let Some(record) = existing.as_ref().filter(|record| is(record, OperationKind::Remove)) {
+        host.reporter.report(&Event::Note { text: format!("completing the removal of cluster {name} first") });
+        remove::remove_locked(host, &name, Some(record)).await?;
+        existing = None;
+    }
+    let spec = resolve(&request.flags, file, existing.as_ref().map(|record| &record.spec))?;
+    let mut attempt = Attempt {
+        host,
+        request,
+        spec,
+        record: existing,
+        journaled: false,
+        fresh: false,
+        engine: None,
+        outcome: "unchanged",
+        phases: Vec::new(),
+        last: None,
+    };
+    let result = tokio::select! {
+        result = attempt.run() => result,
+        _ = interruptions.next() => Err(ClusterError::Interrupted { removed: false }),
+    };
+    match result {
+        Ok(mut report) => {
+            report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            Ok(report)
+        }
+        Err(error) => {
+            tokio::select! {
+                error = attempt.fail(error, lock) => Err(error),
+                // Asked twice: everything stays as it is, the record says how to go on.
+                _ = interruptions.next() => Err(ClusterError::Interrupted { removed: false }),
+            }
+        }
+    }
+}
+
+fn is(record: &Record, kind: OperationKind) -> bool {
+    record.operation.as_ref().is_some_and(|operation| operation.kind == kind)
+}
+
+/// One run of `up`, with what it knows so far.
+struct Attempt<'a> {
+    host: &'a Host<'a>,
+    request: &'a UpRequest,
+    spec: ClusterSpec,
+    record: Option<Record>,
+    /// Whether the record of this run is on disk, so that there is something to undo.
+    journaled: bool,
+    /// Whether the cluster was never finished, so that a failure removes it.
+    fresh: bool,
+    engine: Option<Arc<dyn Engine>>,
+    outcome: &'static str,
+    phases: Vec<PhaseTime>,
+    last: Option<StatusReport>,
+}
+
+impl Attempt<'_> {
+    async fn run(&mut self) -> Result<UpReport, ClusterError> {
+        // A kubeconfig that cannot be read would fail the end; better before anything is made.
+        let locations = self.host.locations()?.clone();
+        let current = kubeconfig::current_context(&locations)?;
+
+        let phase = reporter::phase(self.host.reporter, "engine", "Engine answers");
+        let (engine, prober) = self.connect().await?;
+        self.engine = Some(Arc::clone(&engine));
+        let node = engine.inspect_node(&self.spec.name.resource()).await?;
+        self.phases.push(took("engine", phase.done()));
+
+        let (mut record, observed, inputs) = self.prepare(&engine, node.as_ref()).await?;
+        record.kubeconfig.note(locations.files(), current, &self.spec.name.resource());
+        let goal = self.goal(&record);
+        let steps = plan(&goal, &observed);
+        self.tell_missing_volume(&observed);
+        if self.record.as_ref() != Some(&record) {
+            self.host.store.save(&record)?;
+        }
+        self.journaled = true;
+        self.record = Some(record.clone());
+        if !steps.is_empty() {
+            self.make(&engine, &mut record, &steps, &inputs).await?;
+        }
+
+        let addresses = Addresses::new(&self.spec.name, self.spec.listen_address, record.ports);
+        let wait = Wait {
+            host: self.host,
+            engine: &engine,
+            prober: prober.as_ref(),
+            name: &self.spec.name,
+            addresses: &addresses,
+            limit: Limit::new(self.request.timeout),
+        };
+        let ready = wait.until_ready(&mut self.last).await?;
+        let merged = merge(self.host, &ready)?;
+        self.finish(record, &ready)?;
+        Ok(self.report(engine.info().clone(), addresses, ready, merged))
+    }
+
+    async fn connect(&self) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), ClusterError> {
+        let Some(record) = self.record.as_ref().filter(|record| !record.engine.is_empty()) else {
+            return Ok(self.host.engines.connect(self.spec.engine, None, true).await?);
+        };
+        let meant = match self.spec.engine {
+            EngineChoice::Auto => true,
+            EngineChoice::Podman => record.engine == "podman",
+            EngineChoice::Docker => record.engine == "docker",
+        };
+        if !meant && self.request.flags.engine.is_some() {
+            return Err(ClusterError::Immutable { name: self.spec.name.clone(), what: "engine" });
+        }
+        self.host.engine_of(record, true).await
+    }
+
+    /// Decides what the cluster should be, compares it with what it is, and returns the record to work by.
+    async fn prepare(
+        &mut self,
+        engine: &Arc<dyn Engine>,
+        node: Option<&NodeState>,
+    ) -> Result<(Record, Observed, Vec<InputFile>), ClusterError> {
+        let phase = reporter::phase(self.host.reporter, "image", "Node image and settings fit");
+        let resources = match node {
+            Some(_) => Vec::new(),
+            None => engine.list_resources().await?,
+        };
+        let has = |kind: ResourceKind| {
+            node.is_some() || resources.iter().any(|it| it.kind == kind && it.name == self.spec.name.resource())
+        };
+        let label = |node: &NodeState| node.labels.get(LABEL_SPEC).cloned().unwrap_or_default();
+        let observed = Observed {
+            network: has(ResourceKind::Network),
+            volume: has(ResourceKind::Volume),
+            node: node.map(|node| (node.run.clone(), label(node))),
+        };
+        let known = self.record.take();
+        // Whatever was there before this cluster's first record holds somebody's data.
+        self.fresh = match &known {
+            Some(record) => is(record, OperationKind::Create),
+            None => node.is_none() && !observed.volume,
+        };
+        self.outcome = if self.fresh { "created" } else { "unchanged" };
+        let makes_node = node.is_none() || self.request.recreate || self.fresh;
+        let image = if makes_node { Some(self.image(engine).await?) } else { None };
+        let mut record = known.clone().unwrap_or_else(|| Record::new(self.spec.clone(), (self.host.now)()));
+        record.engine.clone_from(&engine.info().kind);
+        record.endpoint.clone_from(&engine.info().endpoint);
+
+        let flags = &self.request.flags;
+        let reread =
+            makes_node || self.request.file.is_some() || !flags.config.is_empty() || !flags.manifests.is_empty();
+        let inputs = if reread { read_inputs(&self.spec)? } else { Vec::new() };
+        let files = if reread { file_digests(&inputs) } else { record.files.clone() };
+
+        if known.is_none()
+            && let Some(node) = node
+        {
+            adopt(&mut record, node);
+        }
+        if !self.fresh {
+            self.check_immutable(&record)?;
+            let changes = changes(&record, &self.spec, &files);
+            let differs = known.is_none()
+                && node.is_some_and(|node| {
+                    label(node) != digest(&effective(&self.spec, record.ports, record.networks), &files)
+                });
+            if !self.request.recreate && node.is_some() && (differs || !changes.is_empty()) {
+                // Nothing was changed, so the record on disk stays what it is.
+                self.record = known;
+                return Err(ClusterError::NeedsRecreate { name: self.spec.name.clone(), changes });
+            }
+        }
+        if self.fresh && known.is_none() {
+            record.networks = self.choose_networks(engine).await?;
+        }
+        record.spec = self.spec.clone();
+        record.files = files;
+        if makes_node {
+            record.image_id = image.map(|image| image.id).unwrap_or_default();
+            record.ports = self.choose_ports(&record, node.is_some(), &BTreeSet::new())?;
+            let kind = if self.fresh { OperationKind::Create } else { OperationKind::Recreate };
+            if self.fresh || node.is_some() {
+                record.operation = Some(Operation { kind, since: (self.host.now)() });
+            }
+            if !self.fresh {
+                self.outcome = "recreated";
+            }
+        }
+        self.record = known;
+        self.phases.push(took("image", phase.done()));
+        Ok((record, observed, inputs))
+    }
+
+    async fn image(&self, engine: &Arc<dyn Engine>) -> Result<ImageInfo, ClusterError> {
+        let image = &self.spec.image;
+        let info = engine
+            .inspect_image(image.as_str())
+            .await?
+            .ok_or_else(|| ClusterError::NoImage { engine: engine.info().kind.clone(), image: image.clone() })?;
+        let unfit = |reason: String| ClusterError::ImageUnfit { image: image.clone(), reason };
+        let contract =
+            info.labels.get(LABEL_CONTRACT).ok_or_else(|| unfit(format!("it has no label {LABEL_CONTRACT}")))?;
+        let oldest = CONTRACT_VERSION.saturating_sub(1).max(1);
+        match contract.parse::<u32>() {
+            Ok(version) if (oldest..=CONTRACT_VERSION).contains(&version) => Ok(info),
+            _ => Err(unfit(format!("it speaks contract version {contract}, this sandbar speaks {CONTRACT_VERSION}"))),
+        }
+    }
+
+    fn check_immutable(&self, record: &Record) -> Result<(), ClusterError> {
+        let pairs = [
+            ("cluster network", self.spec.cluster_network, record.networks.cluster),
+            ("service network", self.spec.service_network, record.networks.service),
+        ];
+        match pairs.into_iter().find(|(_, asked, has)| asked.is_some_and(|asked| asked != *has)) {
+            Some((what, ..)) => Err(ClusterError::Immutable { name: self.spec.name.clone(), what }),
+            None => Ok(()),
+        }
+    }
+
+    async fn choose_networks(&self, engine: &Arc<dyn Engine>) -> Result<crate::store::Networks, ClusterError> {
+        let mut taken: Vec<Cidr> = engine.subnets().await?.iter().filter_map(|subnet| subnet.parse().ok()).collect();
+        // Without the host's routes the engine's own networks are what is known.
+        let routes = self.host.platform.routes().unwrap_or_default();
+        taken.extend(routes.iter().map(|route| Cidr::new(route.network, route.prefix)));
+        networks::choose(&self.spec, &taken).ok_or(ClusterError::NoNetworkLeft)
+    }
+
+    /// Ports of other clusters are theirs also while they are stopped.
+    fn choose_ports(&self, record: &Record, ours: bool, refused: &BTreeSet<u16>) -> Result<Ports, ClusterError> {
+        let (others, _) = self.host.store.list()?;
+        let others = others
+            .iter()
+            .filter(|other| other.name != record.name && other.spec.listen_address == record.spec.listen_address);
+        let mut avoid: BTreeSet<u16> = others.flat_map(|it| [it.ports.api, it.ports.http, it.ports.https]).collect();
+        avoid.extend(refused);
+        let ephemeral = self.host.platform.ephemeral_ports();
+        loop {
+            let chosen = ports::choose(&self.spec, record.ports, &avoid, &ephemeral)
+                .map_err(|purpose| ClusterError::NoPortLeft { address: self.spec.listen_address, purpose })?;
+            let open = |port: u16| {
+                ports::is_asked(&self.spec, port) || (ours && ports::has(record.ports, port)) || self.looks_free(port)
+            };
+            match [chosen.api, chosen.http, chosen.https].into_iter().find(|port| !open(*port)) {
+                Some(port) => avoid.insert(port),
+                None => return Ok(chosen),
+            };
+        }
+    }
+
+    /// A look that saves the engine a try; whether the port is free, the engine's own bind decides.
+    fn looks_free(&self, port: u16) -> bool {
+        match std::net::TcpListener::bind((self.spec.listen_address, port)) {
+            Ok(_) => true,
+            // Without the right to bind it here, the engine may still have it.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                self.engine.as_ref().is_none_or(|engine| !engine.info().rootless)
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn goal(&self, record: &Record) -> Goal {
+        let spec = effective(&self.spec, record.ports, record.networks);
+        Goal { digest: digest(&spec, &record.files), fresh: self.fresh, recreate: self.request.recreate }
+    }
+
+    fn tell_missing_volume(&self, observed: &Observed) {
+        if !self.fresh && !observed.volume {
+            let text = format!("the volume of cluster {} is gone; it starts empty", self.spec.name);
+            self.host.reporter.report(&Event::Warning { text });
+        }
+    }
+
+    /// Carries the steps out; a port that turns out to be taken is replaced where nobody asked for it.
+    async fn make(
+        &mut self,
+        engine: &Arc<dyn Engine>,
+        record: &mut Record,
+        steps: &[Step],
+        inputs: &[InputFile],
+    ) -> Result<(), ClusterError> {
+        let phase = reporter::phase(self.host.reporter, "container", "Container starts");
+        if self.outcome == "unchanged" {
+            self.outcome = "started";
+        }
+        let mut refused = BTreeSet::new();
+        for step in steps {
+            self.step(engine, record, *step, inputs).await?;
+            while *step == Step::StartNode {
+                let Err(error) = engine.start_node(&record.name.resource()).await else { break };
+                let EngineError::PortTaken { port, address } = error else { return Err(error.into()) };
+                let holder = self.host.platform.port_holder(address, port);
+                if ports::is_asked(&self.spec, port) || !steps.contains(&Step::CreateNode) || port == 0 {
+                    return Err(ClusterError::PortTaken { port, address, holder });
+                }
+                refused.insert(port);
+                record.ports = self.choose_ports(record, false, &refused)?;
+                self.host.store.save(record)?;
+                self.record = Some(record.clone());
+                engine.remove(&ResourceKind::Node, &record.name.resource()).await?;
+                self.step(engine, record, Step::CreateNode, inputs).await?;
+            }
+        }
+        self.phases.push(took("container", phase.done()));
+        Ok(())
+    }
+
+    async fn step(
+        &self,
+        engine: &Arc<dyn Engine>,
+        record: &Record,
+        step: Step,
+        inputs: &[InputFile],
+    ) -> Result<(), ClusterError> {
+        let name = record.name.resource();
+        let digest = self.goal(record).digest;
+        let labels = || labels(&self.spec, &digest);
+        match step {
+            Step::RemoveNode => {
+                // Pods get their grace and the datastore its end; what does not end in time is ended.
+                let running = engine.inspect_node(&name).await?;
+                if running.is_some_and(|node| node.run == crate::engine::RunState::Running) {
+                    engine.stop_node(&name, STOP_GRACE).await?;
+                }
+                engine.remove(&ResourceKind::Node, &name).await?;
+            }
+            Step::RemoveVolume => engine.remove(&ResourceKind::Volume, &name).await?,
+            Step::CreateNetwork => engine.create_network(&name, &labels()).await?,
+            Step::CreateVolume => engine.create_volume(&name, &labels()).await?,
+            Step::CreateNode => {
+                let made = node_spec(&self.spec, record.ports, record.networks, inputs, &digest);
+                engine.create_node(&made).await?;
+            }
+            Step::UnpauseNode => engine.unpause_node(&name).await?,
+            Step::StartNode => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, mut record: Record, ready: &Ready) -> Result<(), ClusterError> {
+        record.operation = None;
+        record.kubernetes_version = Some(ready.status.node.kubernetes_version.clone());
+        record.cluster_id = Some(ready.status.node.cluster_id.clone());
+        if self.record.as_ref() != Some(&record) {
+            self.host.store.save(&record)?;
+        }
+        self.record = Some(record);
+        Ok(())
+    }
+
+    fn report(&self, engine: EngineInfo, addresses: Addresses, ready: Ready, merged: kubeconfig::Merged) -> UpReport {
+        let context = self.spec.name.resource();
+        UpReport {
+            schema_version: 1,
+            name: self.spec.name.clone(),
+            outcome: self.outcome,
+            node: ready.status.node.name,
+            cluster_id: ready.status.node.cluster_id,
+            kubernetes_version: ready.status.node.kubernetes_version,
+            engine,
+            current: merged.current.as_ref() == Some(&context),
+            context,
+            kubeconfig: merged.files,
+            addresses,
+            phases: self.phases.iter().cloned().chain(ready.phases).collect(),
+            node_phases: ready.status.phases,
+            millis: 0,
+            warnings: ready.status.warnings,
+        }
+    }
+
+    /// After a failure: logs are kept, then what was begun is removed.
+    async fn fail(&mut self, error: ClusterError, lock: ClusterLock) -> ClusterError {
+        let name = self.spec.name.clone();
+        let (Some(engine), true) = (self.engine.clone(), self.journaled) else { return error };
+        let interrupted = matches!(error, ClusterError::Interrupted { .. });
+        let worth_logs = matches!(
+            error,
+            ClusterError::TimedOut { .. }
+                | ClusterError::NodeEnded { .. }
+                | ClusterError::Node(_)
+                | ClusterError::Probe(_)
+        );
+        let folder = match worth_logs {
+            true => failure_logs::collect(self.host, &engine, &name, &error, self.last.as_ref()).await,
+            false => None,
+        };
+        let mut removed = false;
+        if self.fresh {
+            if let Err(undo) = undo::undo(self.host, &engine, &name, self.record.as_ref()).await {
+                return ClusterError::NotUndone { source: Box::new(error), undo: Box::new(undo) };
+            }
+            lock.remove();
+            removed = true;
+        }
+        match folder {
+            Some(folder) => ClusterError::WithLogs { source: Box::new(error), folder, removed },
+            None if interrupted => ClusterError::Interrupted { removed },
+            None => error,
+        }
+    }
+}
+
+fn merge(host: &Host<'_>, ready: &Ready) -> Result<kubeconfig::Merged, ClusterError> {
+    let options = MergeOptions { make_current: true, ..MergeOptions::default() };
+    let mut waiting = |waiting: &kubeconfig::Waiting| host.tell_kubeconfig_lock(waiting);
+    Ok(kubeconfig::merge(host.locations()?, &ready.entry, options, &mut waiting)?)
+}
+
+/// The record of a node that is in the engine and not in the store: its ports are what it has.
+fn adopt(record: &mut Record, node: &NodeState) {
+    let port = |node_port: u16| {
+        node.ports.iter().find(|forward| forward.node_port == node_port).map_or(0, |forward| forward.host_port)
+    };
+    record.ports = Ports { api: port(API_NODE_PORT), http: port(HTTP_NODE_PORT), https: port(HTTPS_NODE_PORT) };
+    record.image_id.clone_from(&node.image_id);
+    debug_assert!(node.labels.contains_key(LABEL_CLUSTER), "engines show nothing without the label");
+}
+
+/// The specification with the ports and networks that the cluster got.
+fn effective(spec: &ClusterSpec, ports: Ports, networks: crate::store::Networks) -> ClusterSpec {
+    let mut spec = spec.clone();
+    spec.api_port = spec.api_port.or(Some(ports.api));
+    spec.http_port = spec.http_port.or(Some(ports.http));
+    spec.https_port = spec.https_port.or(Some(ports.https));
+    spec.cluster_network = Some(networks.cluster);
+    spec.service_network = Some(networks.service);
+    spec
+}
+
+/// What would change in a finished cluster.
+fn changes(record: &Record, spec: &ClusterSpec, files: &BTreeMap<String, String>) -> Vec<Change> {
+    let is_file = |key: &str| key.starts_with("config[") || key.starts_with("manifests[");
+    let old = effective(&record.spec, record.ports, record.networks);
+    let new = effective(spec, record.ports, record.networks);
+    let mut changes = old.changes(&new);
+    changes.retain(|change| change.key != "engine" && !is_file(&change.key));
+    let paths: BTreeSet<&String> = record.files.keys().chain(files.keys()).collect();
+    changes.extend(paths.into_iter().filter(|path| record.files.get(*path) != files.get(*path)).map(|path| Change {
+        key: path.clone(),
+        from: record.files.get(path).map(|_| "as it was".to_owned()),
+        to: files.get(path).map(|_| "as it is now".to_owned()),
+    }));
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cluster_got_is_no_change_when_it_is_asked_for() {
+        let spec = ClusterSpec::with_defaults("default".parse().unwrap());
+        let mut record = Record::new(spec.clone(), jiff::Timestamp::UNIX_EPOCH);
+        record.ports = Ports { api: 6443, http: 80, https: 443 };
+        record.files = [("/etc/a".to_owned(), "1".to_owned())].into();
+        let same = record.files.clone();
+        let asked = ClusterSpec { http_port: Some(80), cluster_network: "10.42.0.0/16".parse().ok(), ..spec.clone() };
+        assert_eq!(changes(&record, &asked, &same), []);
+        record.spec = asked;
+        assert_eq!(changes(&record, &spec, &same), [], "and none when it is no longer asked for");
+
+        let other = ClusterSpec { http_port: Some(8080), ..spec };
+        let files = [("/etc/a".to_owned(), "2".to_owned()), ("/etc/b".to_owned(), "1".to_owned())].into();
+        let words: Vec<String> = changes(&record, &other, &files).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            words,
+            ["httpPort: 80 → 8080", "/etc/a: as it was → as it is now", "/etc/b: not set → as it is now"]
+        );
+    }
+}
