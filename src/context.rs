@@ -1,1 +1,175 @@
 //! What a command may know of its surroundings, built once in `main`.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::cluster::probe::{FakeProber, Prober};
+use crate::cluster::{EngineSource, Host};
+use crate::engine::fake::FakeEngine;
+use crate::engine::{Engine, EngineError};
+use crate::env::Env;
+use crate::error::{Failure, FailureKind};
+use crate::kubeconfig::Locations;
+use crate::platform::{self, Platform};
+use crate::spec::EngineChoice;
+use crate::store::{Dirs, Store};
+use crate::ui::reporter::{Reporter, Silent};
+use crate::ui::{Detail, JsonLines, OutputFormat, Printer, Style, Terminal};
+
+/// How progress is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum EventFormat {
+    /// For programs: one JSON object a line on stderr.
+    Json,
+}
+
+/// What the global flags say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `--file`
+    pub file: Option<PathBuf>,
+    /// `--engine`
+    pub engine: Option<EngineChoice>,
+    /// `--output`
+    pub output: OutputFormat,
+    /// `--events`
+    pub events: Option<EventFormat>,
+    /// `--quiet`
+    pub quiet: bool,
+    /// `--verbose`
+    pub verbose: bool,
+    /// `--yes`
+    pub yes: bool,
+    /// `--timeout`
+    pub timeout: Option<Duration>,
+    /// `--kubeconfig`
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// What a command may know of its surroundings.
+pub struct Context {
+    /// The environment.
+    pub env: Env,
+    /// What the global flags say.
+    pub settings: Settings,
+    /// The folder that the user is in.
+    pub folder: PathBuf,
+    /// Sandbar's own files.
+    pub store: Store,
+    /// The system.
+    pub platform: &'static dyn Platform,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+    /// Results.
+    pub printer: Printer,
+    /// Progress.
+    pub reporter: Arc<dyn Reporter>,
+    /// Colours of results.
+    pub style: Style,
+    /// Colours of everything else.
+    pub error_style: Style,
+    /// Whether somebody can be asked.
+    pub interactive: bool,
+    /// The command, such as `up`, to say who holds a lock.
+    pub command: &'static str,
+}
+
+impl Context {
+    /// The context of this process.
+    pub fn of_process(env: Env, settings: Settings, command: &'static str) -> Result<Self, Failure> {
+        let dirs = match &env.sandbar_home {
+            Some(home) => Some(Dirs::below(&std::path::absolute(home).unwrap_or_else(|_| home.clone()))),
+            None => Dirs::of_platform(),
+        };
+        let dirs = dirs.ok_or_else(|| {
+            Failure::new(FailureKind::Host, anyhow::anyhow!("the home directory is not known"))
+                .hint("set HOME, or SANDBAR_HOME to a folder for Sandbar's own files")
+        })?;
+        let folder = std::env::current_dir().map_err(|error| {
+            Failure::new(FailureKind::Host, anyhow::Error::new(error).context("the current folder cannot be used"))
+        })?;
+        let colours = |terminal: bool| Style::new(terminal && !env.no_color && env.term.as_deref() != Some("dumb"));
+        let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+        let error_style = colours(err);
+        let live = err && env.term.as_deref() != Some("dumb");
+        let reporter = reporter(&settings, live, error_style);
+        Ok(Self {
+            store: Store::new(dirs),
+            folder,
+            platform: platform::native(),
+            now: Timestamp::now,
+            printer: Printer::new(Box::new(std::io::stdout())),
+            reporter,
+            style: colours(out),
+            error_style,
+            interactive: std::io::stdin().is_terminal() && err,
+            env,
+            settings,
+            command,
+        })
+    }
+
+    /// What operations on clusters need.
+    pub fn host(&self) -> Host<'_> {
+        Host {
+            store: &self.store,
+            engines: self,
+            reporter: self.reporter.as_ref(),
+            platform: self.platform,
+            kubeconfig: self.kubeconfig(),
+            now: self.now,
+            command: self.command,
+            patience: self.timeout(),
+        }
+    }
+
+    /// The kubeconfig files that count.
+    pub fn kubeconfig(&self) -> Result<Locations, crate::kubeconfig::KubeconfigError> {
+        let explicit = self.settings.kubeconfig.as_ref().map(|file| self.folder.join(file));
+        Locations::new(explicit.as_deref(), &self.env.kubeconfig, self.env.home.as_deref())
+    }
+
+    /// How long something may take.
+    pub fn timeout(&self) -> Duration {
+        const USUAL: Duration = Duration::from_mins(2);
+        self.settings.timeout.unwrap_or(USUAL)
+    }
+}
+
+fn reporter(settings: &Settings, live: bool, style: Style) -> Arc<dyn Reporter> {
+    let stderr = || -> Box<dyn Write + Send> { Box::new(std::io::stderr()) };
+    if settings.events == Some(EventFormat::Json) {
+        return Arc::new(JsonLines::new(stderr(), Timestamp::now));
+    }
+    if settings.quiet {
+        return Arc::new(Silent);
+    }
+    let detail = match (live, settings.verbose) {
+        (true, _) => Detail::Live,
+        (false, true) => Detail::Log,
+        (false, false) => Detail::Lines,
+    };
+    Arc::new(Terminal::new(detail, style, stderr()))
+}
+
+#[async_trait]
+impl EngineSource for Context {
+    async fn connect(
+        &self,
+        choice: EngineChoice,
+        _endpoint: Option<&str>,
+        _will_create: bool,
+    ) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), EngineError> {
+        if let Some(folder) = self.env.sandbar_engine.as_deref().and_then(|engine| engine.strip_prefix("fake:")) {
+            let engine = FakeEngine::connect(folder)?;
+            return Ok((Arc::new(engine.clone()), Arc::new(FakeProber::new(engine))));
+        }
+        let _ = choice;
+        Err(EngineError::NotInstalled { looked_for: "podman".to_owned() })
+    }
+}

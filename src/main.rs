@@ -1,3 +1,10 @@
 //! The `sandbar` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+use sandbar::cli;
+use sandbar::env::Env;
+
+fn main() -> ExitCode {
+    cli::main(std::env::args_os(), Env::of_process())
+}

@@ -1,0 +1,194 @@
+//! From what went wrong to what the user can do about it: kind, exit code and hints, exhaustively.
+
+use crate::cluster::ClusterError;
+use crate::cluster::probe::ProbeError;
+use crate::engine::EngineError;
+use crate::error::{Failure, FailureKind};
+use crate::kubeconfig::KubeconfigError;
+use crate::node::NodeError;
+use crate::spec::SpecError;
+use crate::store::StoreError;
+
+impl From<ClusterError> for Failure {
+    fn from(error: ClusterError) -> Self {
+        match error {
+            ClusterError::WithLogs { source, folder, removed } => {
+                let failure = Self::from(*source).hint(format!("logs are kept in {}", folder.display()));
+                if removed { failure.hint("the cluster was removed again, as it was never finished") } else { failure }
+            }
+            ClusterError::NotUndone { source, undo } => Self::from(*source).hint(format!(
+                "what was begun could not be removed ({undo}); `sandbar up` goes on with it, `sandbar rm` removes it"
+            )),
+            ClusterError::Engine(error) => error.into(),
+            ClusterError::Node(error) => error.into(),
+            ClusterError::Store(error) => error.into(),
+            ClusterError::Kubeconfig(error) => error.into(),
+            ClusterError::Spec(error) => error.into(),
+            other => {
+                let kind = kind(&other);
+                let hints = hints(&other);
+                hints.into_iter().fold(Self::new(kind, other), Self::hint)
+            }
+        }
+    }
+}
+
+fn kind(error: &ClusterError) -> FailureKind {
+    match error {
+        ClusterError::NoSuchCluster { .. } => FailureKind::NoSuchCluster,
+        ClusterError::Input(_) | ClusterError::NeedsRecreate { .. } | ClusterError::Immutable { .. } => {
+            FailureKind::Usage
+        }
+        ClusterError::NoImage { .. }
+        | ClusterError::ImageUnfit { .. }
+        | ClusterError::PortTaken { .. }
+        | ClusterError::NoPortLeft { .. }
+        | ClusterError::NoNetworkLeft
+        | ClusterError::Probe(ProbeError::SomeoneElse { .. }) => FailureKind::Host,
+        ClusterError::TimedOut { .. } => FailureKind::TimedOut,
+        ClusterError::Interrupted { .. } => FailureKind::Interrupted,
+        _ => FailureKind::Failed,
+    }
+}
+
+fn hints(error: &ClusterError) -> Vec<String> {
+    match error {
+        ClusterError::NoSuchCluster { known, .. } if known.is_empty() => vec!["`sandbar up` makes one".to_owned()],
+        ClusterError::NoSuchCluster { known, .. } => {
+            let names: Vec<&str> = known.iter().map(crate::spec::ClusterName::as_str).collect();
+            vec![format!("there is: {}", names.join(", "))]
+        }
+        ClusterError::NoImage { .. } => {
+            vec!["`make image` builds the node image, `--image` names another one".to_owned()]
+        }
+        ClusterError::ImageUnfit { .. } => vec!["`make image` builds a node image that fits".to_owned()],
+        ClusterError::NeedsRecreate { name, changes } => {
+            let mut hints: Vec<String> = changes.iter().map(ToString::to_string).collect();
+            if !hints.is_empty() {
+                hints = vec![format!("what would change:\n{}", hints.join("\n"))];
+            }
+            hints.push(format!("`sandbar up {name} --recreate` makes the node anew with them and keeps its data"));
+            hints
+        }
+        ClusterError::Immutable { name, .. } => {
+            vec![format!("`sandbar rm {name}` and `sandbar up` make a new one, without what is in it now")]
+        }
+        ClusterError::PortTaken { .. } => vec![
+            "end that program, or choose another port with --api-port, --http-port, --https-port or --port".to_owned(),
+        ],
+        ClusterError::NoPortLeft { purpose, .. } => vec![format!("choose one with --{purpose}-port")],
+        ClusterError::NoNetworkLeft => vec!["choose them with --cluster-network and --service-network".to_owned()],
+        ClusterError::TimedOut { .. } => vec!["`--timeout 5m` waits longer".to_owned()],
+        ClusterError::NodeEnded { out_of_memory: true, .. } => vec!["give it more with --memory".to_owned()],
+        ClusterError::Probe(ProbeError::SomeoneElse { .. }) => {
+            vec![
+                "another program answers on that port; choose another one with --http-port and --https-port".to_owned(),
+            ]
+        }
+        _ => Vec::new(),
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let (kind, hint) = match &error {
+            EngineError::NotInstalled { .. } => (
+                FailureKind::Host,
+                Some("install Podman: `sudo apt-get install podman`, or https://podman.io".to_owned()),
+            ),
+            EngineError::Unreachable { engine, .. } if engine == "docker" => (
+                FailureKind::Host,
+                Some("start it: `sudo systemctl start docker`; or use Podman: --engine podman".to_owned()),
+            ),
+            EngineError::Unreachable { .. } => {
+                (FailureKind::Host, Some("`podman info` says more; check CONTAINER_HOST, or unset it".to_owned()))
+            }
+            EngineError::PrivilegeRefused { .. } => (
+                FailureKind::Host,
+                Some("Podman as root works: `sudo sandbar up`; or give this user cgroup v2 delegation".to_owned()),
+            ),
+            EngineError::PortTaken { .. } => (FailureKind::Host, None),
+            EngineError::Foreign { name, .. } => {
+                (FailureKind::Host, Some(format!("remove it (`podman rm {name}`), or give the cluster another name")))
+            }
+            EngineError::NotRunning { .. } => (FailureKind::Failed, Some("`sandbar start` starts it".to_owned())),
+            EngineError::TimedOut { .. } => (FailureKind::TimedOut, None),
+            EngineError::NotFound { .. } | EngineError::AlreadyExists { .. } | EngineError::Refused { .. } => {
+                (FailureKind::Failed, None)
+            }
+        };
+        let failure = Self::new(kind, error);
+        hint.into_iter().fold(failure, Self::hint)
+    }
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        match error {
+            NodeError::Engine(error) => error.into(),
+            error @ NodeError::TimedOut { .. } => Self::new(FailureKind::TimedOut, error),
+            error @ NodeError::NotReachable { .. } => Self::new(FailureKind::Failed, error)
+                .hint("`sandbar logs` shows why; `sandbar restart` starts it again"),
+            error @ NodeError::Contract { .. } => {
+                Self::new(FailureKind::Failed, error).hint("use the sandbar that made the cluster, or make it anew")
+            }
+            error @ (NodeError::Failed { .. } | NodeError::Malformed { .. }) => Self::new(FailureKind::Failed, error),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            error @ StoreError::Locked { .. } => {
+                Self::new(FailureKind::TimedOut, error).hint("`--timeout 5m` waits longer")
+            }
+            error @ StoreError::Damaged { .. } => Self::new(FailureKind::Failed, error)
+                .hint("move the file away; the cluster itself is found in the engine"),
+            error @ StoreError::Newer { .. } => Self::new(FailureKind::Failed, error).hint("use the newer sandbar"),
+            error @ StoreError::Io { .. } => {
+                Self::new(FailureKind::Host, error).hint("SANDBAR_HOME moves Sandbar's own files to another folder")
+            }
+        }
+    }
+}
+
+impl From<KubeconfigError> for Failure {
+    fn from(error: KubeconfigError) -> Self {
+        let hint = match &error {
+            KubeconfigError::NoLocation => "name one with --kubeconfig FILE".to_owned(),
+            KubeconfigError::NotEdited { .. } | KubeconfigError::NotText { .. } | KubeconfigError::NotAFile { .. } => {
+                "mend the file, or use another one with --kubeconfig FILE".to_owned()
+            }
+            KubeconfigError::ReadOnly { .. } | KubeconfigError::Io { .. } => {
+                "make it writable, or use another one with --kubeconfig FILE".to_owned()
+            }
+            KubeconfigError::Locked { path, .. } => {
+                format!("if no kubectl or sandbar runs, remove it: rm {}", path.display())
+            }
+        };
+        Self::new(FailureKind::Host, error).hint(hint)
+    }
+}
+
+impl From<SpecError> for Failure {
+    fn from(error: SpecError) -> Self {
+        let hint = match &error {
+            SpecError::TooLittleMemory { .. } => Some("give it at least 512Mi; 1Gi leaves room for pods"),
+            SpecError::OtherName { .. } => Some("leave the name out, or use another file with --file"),
+            SpecError::PortZero { .. }
+            | SpecError::SamePort { .. }
+            | SpecError::NetworksOverlap { .. }
+            | SpecError::NetworkSize { .. }
+            | SpecError::Label { .. } => None,
+        };
+        let failure = Self::new(FailureKind::Usage, error);
+        hint.into_iter().fold(failure, Self::hint)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(FailureKind::Failed, error)
+    }
+}

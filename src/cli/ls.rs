@@ -1,0 +1,44 @@
+//! `sandbar ls`
+
+use crate::cluster;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::ui::{OutputFormat, Table, since};
+
+/// List clusters
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sandbar ls\n  sandbar ls --output json")]
+pub(super) struct Args {}
+
+pub(super) async fn run(context: &Context, _args: Args) -> Result<(), Failure> {
+    let clusters = cluster::list(&context.host()).await?;
+    match context.settings.output {
+        OutputFormat::Name => {
+            let names: String = clusters.iter().map(|cluster| format!("{}\n", cluster.name)).collect();
+            context.printer.text(&names)?;
+        }
+        OutputFormat::Table if clusters.is_empty() => {
+            context.printer.text("there are no clusters; `sandbar up` makes one\n")?;
+        }
+        OutputFormat::Table => {
+            let now = (context.now)();
+            let mut table = Table::new(&["name", "state", "kubernetes", "engine", "api", "http", "age"]);
+            for cluster in &clusters {
+                table.row([
+                    cluster.name.to_string(),
+                    context.style.state(cluster.state.word()),
+                    cluster.kubernetes_version.clone().unwrap_or_else(|| "-".to_owned()),
+                    cluster.engine.clone(),
+                    cluster.addresses.api.clone(),
+                    cluster.addresses.http.clone(),
+                    cluster.created.map_or_else(|| "-".to_owned(), |created| since(created, now)),
+                ]);
+            }
+            context.printer.text(&table.render())?;
+        }
+        format => {
+            context.printer.report(format, &serde_json::json!({"schemaVersion": 1, "clusters": clusters}))?;
+        }
+    }
+    Ok(())
+}

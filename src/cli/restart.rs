@@ -1,0 +1,26 @@
+//! `sandbar restart`
+
+use super::{report, target};
+use crate::cluster;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::spec::ClusterName;
+use crate::ui::reporter;
+
+/// Stop a cluster and start it again
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  sandbar restart edge")]
+pub(super) struct Args {
+    /// Name of the cluster
+    name: Option<ClusterName>,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let name = target::cluster(context, args.name)?;
+    let host = context.host();
+    let phase = reporter::phase(context.reporter.as_ref(), "stop", format!("Cluster {name} stops"));
+    cluster::stop(&host, &name, None).await?;
+    phase.done();
+    let report = cluster::start(&host, &name, context.timeout()).await?;
+    report::print(context, &report)
+}

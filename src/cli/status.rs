@@ -1,0 +1,152 @@
+//! `sandbar status`
+
+use serde::Serialize;
+
+use super::target;
+use crate::cluster::{self, Addresses, Found, Lifecycle, node_of};
+use crate::context::Context;
+use crate::engine::EngineInfo;
+use crate::error::{Failure, FailureKind};
+use crate::node::{Node, StatusReport};
+use crate::spec::ClusterName;
+use crate::ui::{OutputFormat, Table, bytes, since};
+
+/// Show how a cluster is: its components, addresses, warnings
+///
+/// Exit code 0 when it is healthy, 1 when it is not, 5 when there is none.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sandbar status\n  sandbar status edge --output json")]
+pub(super) struct Args {
+    /// Name of the cluster
+    name: Option<ClusterName>,
+}
+
+/// What `status --output json` prints.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    schema_version: u32,
+    name: &'a ClusterName,
+    state: Lifecycle,
+    healthy: bool,
+    engine: &'a EngineInfo,
+    context: String,
+    addresses: &'a Addresses,
+    /// URLs of hosts that have a route.
+    hosts: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_bytes: Option<u64>,
+    /// The node's own report, while it gives one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a StatusReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let name = target::cluster(context, args.name)?;
+    let found = cluster::find(&context.host(), &name).await?;
+    let (node, mut problem) = match found.state {
+        Lifecycle::Running | Lifecycle::Interrupted | Lifecycle::Orphaned if found.node.is_some() => {
+            match node_of(&found.engine, &name).status().await {
+                Ok(report) => (Some(report), None),
+                Err(error) => (None, Some(error.to_string())),
+            }
+        }
+        state => (None, Some(format!("it is {}", state.word()))),
+    };
+    let healthy = node.as_ref().is_some_and(|report| report.healthy) && found.state != Lifecycle::Interrupted;
+    if let Some(report) = node.as_ref().filter(|_| !healthy) {
+        problem = Some(format!("waiting for {}", cluster::waiting_for(report)));
+    }
+    // What it consumes is worth a line, not a failure.
+    let memory_bytes = match node {
+        Some(_) => found.engine.stats(&name.resource()).await.ok().map(|stats| stats.memory_bytes),
+        None => None,
+    };
+    let report = Report {
+        schema_version: 1,
+        name: &name,
+        state: found.state,
+        healthy,
+        engine: found.engine.info(),
+        context: name.resource(),
+        addresses: &found.addresses,
+        hosts: node.iter().flat_map(|node| &node.ingress.hosts).map(|host| found.addresses.of_host(host)).collect(),
+        memory_bytes,
+        node: node.as_ref(),
+        problem: problem.clone(),
+    };
+    match context.settings.output {
+        OutputFormat::Name => context.printer.text(&format!("{name}\n"))?,
+        OutputFormat::Table => context.printer.text(&text(context, &report))?,
+        format => context.printer.report(format, &report)?,
+    }
+    if healthy { Ok(()) } else { Err(unhealthy(&name, &found, problem)) }
+}
+
+fn unhealthy(name: &ClusterName, found: &Found, problem: Option<String>) -> Failure {
+    let problem = problem.unwrap_or_else(|| "it gives no reason".to_owned());
+    let hint = match found.state {
+        Lifecycle::Running => format!("`sandbar logs --cluster {name}` shows what its components say"),
+        Lifecycle::Stopped | Lifecycle::Paused => format!("`sandbar start {name}` starts it"),
+        Lifecycle::Removing | Lifecycle::Orphaned => format!("`sandbar rm {name}` removes it"),
+        Lifecycle::Interrupted | Lifecycle::Missing | Lifecycle::Unknown => format!("`sandbar up {name}` completes it"),
+    };
+    Failure::new(FailureKind::Failed, anyhow::anyhow!("cluster {name} is not healthy: {problem}")).hint(hint)
+}
+
+fn text(context: &Context, report: &Report<'_>) -> String {
+    let style = context.style;
+    let word = match (report.healthy, report.state) {
+        (true, _) => "healthy",
+        (false, Lifecycle::Running) => "not healthy",
+        (false, state) => state.word(),
+    };
+    let mut text = format!("cluster {} is {}\n\n", style.strong(report.name.as_str()), style.state(word));
+    let mut rows = vec![
+        ("engine", format!("{} {} ({})", report.engine.kind, report.engine.version, report.engine.privilege)),
+        ("context", report.context.clone()),
+        ("api", report.addresses.api.clone()),
+        ("http", report.addresses.http.clone()),
+        ("https", report.addresses.https.clone()),
+    ];
+    rows.extend(report.hosts.iter().map(|url| ("route", url.clone())));
+    if let Some(memory) = report.memory_bytes {
+        rows.push(("memory", bytes(memory)));
+    }
+    if let Some(node) = report.node {
+        rows.push(("kubernetes", node.node.kubernetes_version.clone()));
+        if node.storage.capacity_bytes > 0 {
+            let (free, all) = (bytes(node.storage.available_bytes), bytes(node.storage.capacity_bytes));
+            rows.push(("storage", format!("{free} of {all} free")));
+        }
+    }
+    for (key, value) in rows {
+        text += &format!("  {}  {value}\n", style.faint(&format!("{key:<10}")));
+    }
+    if let Some(node) = report.node {
+        text += "\n";
+        text += &components(context, node);
+        for warning in &node.warnings {
+            let hint = if warning.hint.is_empty() { String::new() } else { format!(" ({})", warning.hint) };
+            text += &format!("{} {}{hint}\n", style.attention("warning:"), warning.message);
+        }
+    }
+    text
+}
+
+fn components(context: &Context, node: &StatusReport) -> String {
+    let now = (context.now)();
+    let mut table = Table::new(&["component", "state", "since", "restarts", "detail"]);
+    for component in &node.components {
+        let since = component.since.parse().map_or_else(|_| "-".to_owned(), |then| since(then, now));
+        let waits =
+            (!component.waiting_for.is_empty()).then(|| format!("waiting for {}", component.waiting_for.join(", ")));
+        let detail = [component.reason.clone(), component.last_error.clone(), waits.unwrap_or_default()];
+        let detail = detail.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+        let state = context.style.state(&component.state);
+        table.row([component.name.clone(), state, since, component.restarts.to_string(), detail]);
+    }
+    table.render()
+}

@@ -1,0 +1,111 @@
+//! `sandbar up`
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use super::{report, target};
+use crate::cluster::{self, UpRequest};
+use crate::context::Context;
+use crate::error::Failure;
+use crate::spec::{Cidr, ClusterName, Cpus, ExtraPort, Flags, ImageReference, Memory};
+use crate::ui::reporter::Event;
+
+/// Make a cluster, start it, or find that nothing is to be done
+///
+/// It is done when the cluster answers from this machine: the API, the ingress on both ports, the kubeconfig context.
+/// Interrupted at whatever moment, it leaves nothing, or something that the next `up` completes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sandbar up                                   with ./sandbar.yaml where there is one
+  sandbar up edge --http-port 8080             another cluster, at another port
+  sandbar up --memory 2Gi --cpus 2 --recreate  new limits for a cluster that keeps its data
+  sandbar up --manifest deploy/                apply a kustomization at each start
+  sandbar up --events json --output json       for programs")]
+pub(super) struct Args {
+    /// Name of the cluster: the cluster file's where it is left out, else `default`
+    name: Option<ClusterName>,
+    /// Node image in the engine's store
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<ImageReference>,
+    /// Port of the API on this machine [default: 6443, or a free one]
+    #[arg(long, value_name = "PORT")]
+    api_port: Option<u16>,
+    /// Port of the ingress on this machine [default: 80, or a free one]
+    #[arg(long, value_name = "PORT")]
+    http_port: Option<u16>,
+    /// Port of the ingress with TLS on this machine [default: 443, or a free one]
+    #[arg(long, value_name = "PORT")]
+    https_port: Option<u16>,
+    /// A further port: HOST:NODE, or one number for both
+    #[arg(short, long = "port", value_name = "HOST:NODE")]
+    ports: Vec<ExtraPort>,
+    /// Address that listens [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    listen_address: Option<IpAddr>,
+    /// CPUs that the node may use, such as 2 or 1.5
+    #[arg(long, value_name = "CPUS")]
+    cpus: Option<Cpus>,
+    /// Memory that the node may use, such as 2Gi
+    #[arg(long, value_name = "MEMORY")]
+    memory: Option<Memory>,
+    /// A label of the node
+    #[arg(short, long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// Network of pods [default: 10.42.0.0/16, or one that overlaps nothing]
+    #[arg(long, value_name = "CIDR")]
+    cluster_network: Option<Cidr>,
+    /// Network of services [default: 10.43.0.0/16, or one that overlaps nothing]
+    #[arg(long, value_name = "CIDR")]
+    service_network: Option<Cidr>,
+    /// A configuration drop-in
+    #[arg(long = "config", value_name = "FILE")]
+    config: Vec<PathBuf>,
+    /// A manifest, or a folder with a kustomization.yaml, applied at each start
+    #[arg(long = "manifest", value_name = "PATH")]
+    manifests: Vec<PathBuf>,
+    /// Make the node anew, with other settings or another image; the cluster's data stay
+    #[arg(long)]
+    recreate: bool,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
+    Ok((parts.0.to_owned(), parts.1.to_owned()))
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let file = target::cluster_file(context)?;
+    // A name that is not the file's means another cluster, unless the user named the file himself.
+    let file = file
+        .filter(|found| found.named || args.name.is_none() || found.file.metadata.name.as_ref() == args.name.as_ref());
+    if let Some(found) = file.as_ref().filter(|found| !found.named) {
+        context.reporter.report(&Event::Note { text: format!("using cluster file ./{}", found.path.display()) });
+    }
+    let absolute = |paths: Vec<PathBuf>| paths.into_iter().map(|path| context.folder.join(path)).collect();
+    let flags = Flags {
+        name: args.name,
+        engine: context.settings.engine,
+        image: args.image,
+        listen_address: args.listen_address,
+        api_port: args.api_port,
+        http_port: args.http_port,
+        https_port: args.https_port,
+        extra_ports: args.ports,
+        cpus: args.cpus,
+        memory: args.memory,
+        labels: args.labels,
+        cluster_network: args.cluster_network,
+        service_network: args.service_network,
+        config: absolute(args.config),
+        manifests: absolute(args.manifests),
+    };
+    let request = UpRequest {
+        flags,
+        file: file.map(|found| (found.file, found.folder)),
+        recreate: args.recreate,
+        timeout: context.timeout(),
+    };
+    let report = cluster::up(&context.host(), &request).await?;
+    report::print(context, &report)
+}
