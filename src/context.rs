@@ -8,10 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::cluster::probe::{FakeProber, Prober};
+use crate::cluster::probe::{FakeProber, NetworkProber, Prober};
 use crate::cluster::{EngineSource, Host};
 use crate::engine::fake::FakeEngine;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, container};
 use crate::env::Env;
 use crate::error::{Failure, FailureKind};
 use crate::kubeconfig::Locations;
@@ -163,13 +163,25 @@ impl EngineSource for Context {
         &self,
         choice: EngineChoice,
         _endpoint: Option<&str>,
-        _will_create: bool,
+        will_create: bool,
     ) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), EngineError> {
         if let Some(folder) = self.env.sandbar_engine.as_deref().and_then(|engine| engine.strip_prefix("fake:")) {
             let engine = FakeEngine::connect(folder)?;
             return Ok((Arc::new(engine.clone()), Arc::new(FakeProber::new(engine))));
         }
-        let _ = choice;
-        Err(EngineError::NotInstalled { looked_for: "podman".to_owned() })
+        let wanted = match (choice, self.env.sandbar_engine.as_deref()) {
+            (EngineChoice::Podman, _) | (EngineChoice::Auto, Some("podman")) => container::EngineChoice::Podman,
+            (EngineChoice::Docker, _) | (EngineChoice::Auto, Some("docker")) => container::EngineChoice::Docker,
+            (EngineChoice::Auto, _) => container::EngineChoice::Any,
+        };
+        let options = container::ConnectOptions {
+            choice: wanted,
+            env: &self.env,
+            platform: self.platform,
+            service_dir: self.store.dirs().runtime.clone(),
+            will_create,
+        };
+        let engine = container::ContainerEngine::connect(&options).await?;
+        Ok((Arc::new(engine), Arc::new(NetworkProber::new())))
     }
 }

@@ -108,6 +108,13 @@ impl From<EngineError> for Failure {
                 Some("Podman as root works: `sudo sandbar up`; or give this user cgroup v2 delegation".to_owned()),
             ),
             EngineError::PortTaken { .. } => (FailureKind::Host, None),
+            EngineError::PortPrivileged { .. } => (
+                FailureKind::Host,
+                Some(
+                    "choose one from 1024 on, or allow it: `sudo sysctl net.ipv4.ip_unprivileged_port_start=80`"
+                        .to_owned(),
+                ),
+            ),
             EngineError::Foreign { name, .. } => {
                 (FailureKind::Host, Some(format!("remove it (`podman rm {name}`), or give the cluster another name")))
             }

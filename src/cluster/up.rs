@@ -381,9 +381,15 @@ impl Attempt<'_> {
             self.step(engine, record, *step, inputs).await?;
             while *step == Step::StartNode {
                 let Err(error) = engine.start_node(&record.name.resource()).await else { break };
-                let EngineError::PortTaken { port, address } = error else { return Err(error.into()) };
-                let holder = self.host.platform.port_holder(address, port);
+                let (port, address) = match &error {
+                    EngineError::PortTaken { port, address } | EngineError::PortPrivileged { port, address } => {
+                        (*port, *address)
+                    }
+                    _ => return Err(error.into()),
+                };
                 if ports::is_asked(&self.spec, port) || !steps.contains(&Step::CreateNode) || port == 0 {
+                    let EngineError::PortTaken { .. } = error else { return Err(error.into()) };
+                    let holder = self.host.platform.port_holder(address, port);
                     return Err(ClusterError::PortTaken { port, address, holder });
                 }
                 refused.insert(port);
