@@ -43,7 +43,12 @@ binaries() {
 	fi
 	say "Building the node's programs ($architecture)"
 	cd "$module"
-	flags="-s -w -X sandbar.dev/node/internal/contract.Version=$version"
+	kubernetes=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
+	minor=${kubernetes#v*.}
+	about=k8s.io/component-base/version
+	flags="-s -w -X sandbar.dev/node/internal/version.Sandbar=$version"
+	flags="$flags -X $about.gitVersion=$kubernetes -X $about.gitMajor=1 -X $about.gitMinor=${minor%%.*}"
+	flags="$flags -X $about.gitTreeState=clean -X $about.gitCommit=unknown"
 	for program in sandbar-init sandbar-node sandbarctl; do
 		if [ -d "cmd/$program" ]; then
 			go build -tags "$tags" -ldflags "$flags" -o "$build/node/usr/bin/$program" "./cmd/$program"

@@ -22,6 +22,8 @@ type Options struct {
 	Context func(ctx context.Context, name string) context.Context
 	// StopLimit is how long a component may take to return after it was cancelled. Default 5 s.
 	StopLimit time.Duration
+	// FailureStopLimit is the same after a component failed: the process is about to be replaced. Default 500 ms.
+	FailureStopLimit time.Duration
 	// CheckInterval is the time between two health checks of one component. Default 15 s.
 	CheckInterval time.Duration
 	// RetryInterval is the time until a failed check is repeated. Default 1 s.
@@ -68,6 +70,7 @@ type unit struct {
 // New checks the list: duplicate names, unknown needs and cycles are errors, all of them at once.
 func New(components []Component, options Options) (*Supervisor, error) {
 	setDefault(&options.StopLimit, 5*time.Second)
+	setDefault(&options.FailureStopLimit, 500*time.Millisecond)
 	setDefault(&options.CheckInterval, 15*time.Second)
 	setDefault(&options.RetryInterval, time.Second)
 	setDefault(&options.CheckTimeout, 5*time.Second)
@@ -214,10 +217,7 @@ func (s *Supervisor) stop(cause error) []error {
 			}
 			u := s.units[name]
 			u.cancel(cause)
-			limit := s.options.StopLimit
-			if limiter, ok := u.component.(StopLimiter); ok {
-				limit = limiter.StopLimit()
-			}
+			limit := s.stopLimit(u, cause)
 			timer := time.NewTimer(limit)
 			defer timer.Stop()
 			select {
@@ -238,6 +238,30 @@ func (s *Supervisor) stop(cause error) []error {
 		all = append(all, err)
 	}
 	return all
+}
+
+func (s *Supervisor) stopLimit(u *unit, cause error) time.Duration {
+	if !errors.Is(cause, ErrStopping) {
+		return s.options.FailureStopLimit
+	}
+	if limiter, ok := u.component.(StopLimiter); ok {
+		return limiter.StopLimit()
+	}
+	return s.options.StopLimit
+}
+
+// Wait returns when the named component was ready for the first time, or with ctx's cause.
+func (s *Supervisor) Wait(ctx context.Context, name string) error {
+	u, known := s.units[name]
+	if !known {
+		return fmt.Errorf("component %q is not listed", name)
+	}
+	select {
+	case <-u.ready:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // Status is a copy of every component's status, in the order of the list.

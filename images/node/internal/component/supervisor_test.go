@@ -174,6 +174,12 @@ func TestStartsByNeedsAndStopsInReverse(t *testing.T) {
 				t.Errorf("after %s:\n got %s\nwant %s", step.at, got, step.want)
 			}
 		}
+		if err := s.Wait(ctx, "kubelet"); err != nil {
+			t.Errorf("wait for what is ready: %v", err)
+		}
+		if err := s.Wait(ctx, "nothing"); err == nil {
+			t.Error("waited for what is not listed")
+		}
 		for _, phase := range s.Phases() {
 			if phase.Name == "apiserver" &&
 				(phase.Start.Sub(begin) != time.Second || phase.Ready.Sub(begin) != 3*time.Second) {
@@ -211,25 +217,31 @@ func TestFailureStopsAllWithItsCause(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := &fake{name: "a"}
-				components := list(a, &fake{name: "b", needs: []string{"a"}, ends: time.Minute, result: test.result},
+				stuck := &fake{name: "stuck", stopping: time.Hour}
+				components := list(a, stuck, &fake{name: "b", needs: []string{"a"}, ends: time.Minute, result: test.result},
 					&fake{name: "c", needs: []string{"b"}})
 				s, err := New(components, Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
+				begin := time.Now()
 				err = s.Run(t.Context())
-				if err == nil || err.Error() != test.want {
+				if took := time.Since(begin); took != time.Minute+500*time.Millisecond {
+					t.Errorf("Run took %s", took)
+				}
+				if err == nil || !strings.HasPrefix(err.Error(), test.want+"\n") {
 					t.Errorf("Run: %v, want %s", err, test.want)
 				}
 				if test.result != nil && (!errors.Is(err, broken) || !errors.Is(a.cause, broken)) {
 					t.Errorf("the cause was lost: Run %v, a %v", err, a.cause)
 				}
-				if got, want := states(s), "a=stopped b=failed c=stopped"; got != want {
+				if got, want := states(s), "a=stopped stuck=ready b=failed c=stopped"; got != want {
 					t.Errorf("states: got %s, want %s", got, want)
 				}
-				if status := s.Status()[1]; status.LastError != test.want {
+				if status := s.Status()[2]; status.LastError != test.want {
 					t.Errorf("last error: %q", status.LastError)
 				}
+				time.Sleep(time.Hour) // let the stuck one end
 			})
 		})
 	}

@@ -16,7 +16,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -30,12 +29,10 @@ import (
 	"k8s.io/client-go/rest"
 
 	"sandbar.dev/node/internal/component"
-	"sandbar.dev/node/internal/components/apiserver"
 	"sandbar.dev/node/internal/components/bootstrap"
 	"sandbar.dev/node/internal/components/controllermanager"
-	"sandbar.dev/node/internal/components/etcd"
 	"sandbar.dev/node/internal/components/scheduler"
-	"sandbar.dev/node/internal/pki"
+	"sandbar.dev/node/internal/controlplane"
 )
 
 // startLimit is how long a control plane may take to become ready on a busy machine.
@@ -43,17 +40,12 @@ const startLimit = 2 * time.Minute
 
 // Plane is a running control plane.
 type Plane struct {
-	// Admin may do everything.
-	Admin *rest.Config
-	// PKI is the cluster's.
-	PKI *pki.PKI
-	// Dir is removed at the end of the test binary.
-	Dir string
+	*controlplane.Plane
 
-	stop     func() error
-	extraMu  sync.Mutex
-	extra    map[string]bool
-	extraCtx context.Context
+	extraMu   sync.Mutex
+	extra     map[string]bool
+	extraCtx  context.Context
+	stopExtra context.CancelFunc
 }
 
 var (
@@ -66,7 +58,7 @@ var (
 func Main(m *testing.M) {
 	code := m.Run()
 	if shared != nil {
-		if err := shared.stop(); err != nil {
+		if err := shared.shutDown(); err != nil {
 			fmt.Fprintln(os.Stderr, "controlplanetest:", err)
 			code = max(code, 1)
 		}
@@ -87,7 +79,7 @@ func Start(t testing.TB) *Plane {
 // Client is a client that is the given user.
 func (p *Plane) Client(t testing.TB, user string, groups ...string) *rest.Config {
 	t.Helper()
-	config, err := p.client(user, groups...)
+	config, err := p.Plane.Client(user, groups...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,76 +159,22 @@ func (p *Plane) run(t testing.TB, c component.Component) {
 	}
 }
 
-func (p *Plane) client(user string, groups ...string) (*rest.Config, error) {
-	config, err := p.PKI.RESTConfig(user, groups...)
-	if err == nil && p.Admin != nil {
-		config.Host = p.Admin.Host
-	}
-	return config, err
-}
-
-// launch starts etcd and the API server and waits until they are ready.
+// launch starts the shared control plane in a folder of its own.
 func launch() (*Plane, error) {
 	dir, err := os.MkdirTemp("", "controlplane-")
 	if err != nil {
 		return nil, err
 	}
-	p := &Plane{Dir: dir, extra: map[string]bool{}}
-	p.PKI, err = pki.Open(filepath.Join(dir, "pki"), filepath.Join(dir, "run"))
+	plane, err := controlplane.Start(context.Background(), dir, "")
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	p.Admin, err = p.client("admin", "system:masters")
-	if err != nil {
-		return nil, err
-	}
-	p.Admin.Host = "https://" + listener.Addr().String()
-
-	datastore := etcd.New(etcd.Options{DataDir: filepath.Join(dir, "etcd"), Socket: filepath.Join(dir, "etcd.sock")})
-	server := apiserver.New(apiserver.Options{
-		EtcdEndpoint: datastore.Endpoint(), PKI: p.PKI, RunDir: filepath.Join(dir, "run"), Listener: listener,
-		ServiceCIDRs: []string{"10.43.0.0/16"}, ShutdownTimeout: time.Second,
-	})
-	supervisor, err := component.New([]component.Component{datastore, server}, component.Options{})
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	extraCtx, cancelExtra := context.WithCancel(ctx)
-	p.extraCtx = extraCtx
-	ended := make(chan error, 1)
-	go func() { ended <- supervisor.Run(ctx) }()
-	p.stop = func() error {
-		cancelExtra()
-		cancel()
-		return errors.Join(<-ended, os.RemoveAll(dir))
-	}
-	limit := time.After(startLimit)
-	for {
-		changes := supervisor.Changes()
-		if allReady(supervisor) {
-			return p, nil
-		}
-		select {
-		case <-changes:
-		case err := <-ended:
-			cancel()
-			return nil, errors.Join(err, os.RemoveAll(dir))
-		case <-limit:
-			return nil, errors.Join(fmt.Errorf("not ready after %s: %+v", startLimit, supervisor.Status()), p.stop())
-		}
-	}
+	p := &Plane{Plane: plane, extra: map[string]bool{}}
+	p.extraCtx, p.stopExtra = context.WithCancel(context.Background())
+	return p, nil
 }
 
-func allReady(supervisor *component.Supervisor) bool {
-	for _, status := range supervisor.Status() {
-		if status.State != component.StateReady {
-			return false
-		}
-	}
-	return true
+func (p *Plane) shutDown() error {
+	p.stopExtra()
+	return errors.Join(p.Stop(), os.RemoveAll(p.Dir))
 }

@@ -1,7 +1,6 @@
 package controlplanetest
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 func storedValue(t *testing.T, plane *Plane, key string) string {
 	t.Helper()
 	client, err := clientv3.New(clientv3.Config{
-		Endpoints: []string{"unix://" + filepath.Join(plane.Dir, "etcd.sock")}, DialTimeout: 5 * time.Second, Logger: zap.NewNop(),
+		Endpoints: []string{"unix://" + plane.EtcdSocket()}, DialTimeout: 5 * time.Second, Logger: zap.NewNop(),
 	})
 	if err != nil {
 		t.Fatal(err)

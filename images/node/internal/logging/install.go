@@ -12,17 +12,21 @@ import (
 )
 
 // Install makes logger the process's only one: klog's, the standard library's log and slog write to it. Only a main calls
-// it, once, before anything else logs. verbosity is klog's level.
-func Install(logger logr.Logger, verbosity int) error {
+// it, once, before anything else logs.
+func Install(logger logr.Logger) {
 	klog.SetLoggerWithOptions(logger, klog.ContextualLogger(true))
-	var level klog.Level
-	if err := level.Set(strconv.Itoa(verbosity)); err != nil {
-		return err
-	}
 	slog.SetDefault(slog.New(logr.ToSlogHandler(logger)))
 	log.SetFlags(0)
 	log.SetOutput(Writer(logger))
-	return nil
+}
+
+// SetVerbosity sets klog's level, of logger and of klog's own functions.
+func SetVerbosity(logger logr.Logger, verbosity int) error {
+	if s, ok := logger.GetSink().(*sink); ok {
+		s.out.verbosity.Store(int32(verbosity)) //nolint:gosec // levels are single digits
+	}
+	var level klog.Level
+	return level.Set(strconv.Itoa(verbosity))
 }
 
 // Writer turns each Write into one message.

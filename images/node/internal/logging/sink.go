@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -29,9 +30,10 @@ const (
 
 // output is what all sinks of a process share.
 type output struct {
-	mu  sync.Mutex
-	w   io.Writer
-	now func() time.Time
+	mu        sync.Mutex
+	w         io.Writer
+	now       func() time.Time
+	verbosity atomic.Int32
 }
 
 // sink formats lines. Its component, if any, wins over that of the goroutine.
@@ -39,13 +41,14 @@ type sink struct {
 	out       *output
 	component string
 	values    string
-	verbosity int
 }
 
 // New returns a logger that writes to w, one Write call a message. Messages with a higher verbosity are dropped where
 // the logger is asked; klog's own functions ask klog's flag instead.
 func New(w io.Writer, verbosity int) logr.Logger {
-	return logr.New(&sink{out: &output{w: w, now: time.Now}, verbosity: verbosity})
+	out := &output{w: w, now: time.Now}
+	out.verbosity.Store(int32(verbosity)) //nolint:gosec // levels are single digits
+	return logr.New(&sink{out: out})
 }
 
 // ForComponent returns a logger whose lines belong to the named component.
@@ -60,7 +63,7 @@ func ForComponent(logger logr.Logger, component string) logr.Logger {
 
 func (s *sink) Init(logr.RuntimeInfo) {}
 
-func (s *sink) Enabled(level int) bool { return level <= s.verbosity }
+func (s *sink) Enabled(level int) bool { return level <= int(s.out.verbosity.Load()) }
 
 func (s *sink) Info(_ int, message string, keysAndValues ...any) {
 	s.write(levelInfo, message, keysAndValues)

@@ -1,0 +1,270 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"sandbar.dev/node/internal/cni"
+	"sandbar.dev/node/internal/component"
+	"sandbar.dev/node/internal/components/apiserver"
+	"sandbar.dev/node/internal/components/attachdetach"
+	"sandbar.dev/node/internal/components/bootstrap"
+	"sandbar.dev/node/internal/components/controllermanager"
+	"sandbar.dev/node/internal/components/dns"
+	"sandbar.dev/node/internal/components/etcd"
+	"sandbar.dev/node/internal/components/ingress"
+	"sandbar.dev/node/internal/components/kubelet"
+	"sandbar.dev/node/internal/components/manifests"
+	"sandbar.dev/node/internal/components/proxy"
+	"sandbar.dev/node/internal/components/scheduler"
+	"sandbar.dev/node/internal/components/storage"
+	"sandbar.dev/node/internal/config"
+	"sandbar.dev/node/internal/contract"
+	"sandbar.dev/node/internal/hostinfo"
+	"sandbar.dev/node/internal/hostnet"
+	"sandbar.dev/node/internal/initapi"
+	"sandbar.dev/node/internal/paths"
+	"sandbar.dev/node/internal/pki"
+	"sandbar.dev/node/internal/version"
+)
+
+// apiPort is where the API is served, on all addresses.
+const apiPort = 6443
+
+// node is all that the list of components is made from.
+type node struct {
+	layout    paths.Layout
+	config    *config.Config
+	clusterID string
+	pki       *pki.PKI
+	host      *hostinfo.Facts
+	// address is the node's, and may be another one at the next start; advertise is the API server's own, which stays.
+	address, advertise netip.Addr
+	ingress            *ingress.Ingress
+	// wait returns when the named component is ready.
+	wait func(ctx context.Context, name string) error
+}
+
+func newNode(layout paths.Layout, settings *config.Config, clusterID string, identity *pki.PKI) (*node, error) {
+	host, err := hostinfo.Read(layout.HostInfo())
+	if err != nil {
+		return nil, err
+	}
+	n := &node{layout: layout, config: settings, clusterID: clusterID, pki: identity, host: host}
+	return n, n.findAddresses()
+}
+
+// findAddresses takes the configured addresses, or finds and makes others.
+func (n *node) findAddresses() (err error) {
+	after := hostnet.After(n.config.ServiceCIDR())
+	if configured := n.config.Node.NodeIP; configured != "" {
+		n.address, err = netip.ParseAddr(configured)
+	} else {
+		n.address, err = hostnet.NodeAddress(after.Next())
+	}
+	if err != nil {
+		return fmt.Errorf("the node's address: %w", err)
+	}
+	if configured := n.config.APIServer.AdvertiseAddress; configured != "" {
+		n.advertise, err = netip.ParseAddr(configured)
+		return err
+	}
+	n.advertise = after
+	return hostnet.AddToLoopback(n.advertise)
+}
+
+// components is the list. Adding a component is one line here and one package.
+func (n *node) components() ([]component.Component, error) {
+	var list []component.Component
+	for _, add := range []func() (component.Component, error){
+		n.etcd, n.apiServer, n.bootstrap, n.controllers, n.scheduler, n.attachDetach,
+		n.kubelet, n.proxy, n.dns, n.storage, n.ingressController, n.manifests,
+	} {
+		one, err := add()
+		if err != nil {
+			return nil, err
+		}
+		if one != nil {
+			list = append(list, one)
+		}
+	}
+	return list, nil
+}
+
+func (n *node) etcd() (component.Component, error) {
+	return etcd.New(etcd.Options{
+		DataDir: n.layout.Etcd(), Socket: n.layout.EtcdSocket(), Seed: n.layout.SeedDatastore(),
+	}), nil
+}
+
+func (n *node) apiServer() (component.Component, error) {
+	settings := n.config.APIServer
+	options := apiserver.Options{
+		EtcdEndpoint: "unix://" + n.layout.EtcdSocket(), PKI: n.pki, RunDir: n.layout.RunPKI(), Port: apiPort,
+		AdvertiseAddress: n.advertise.AsSlice(), ServiceCIDRs: n.config.Network.ServiceNetwork,
+		ServiceNodePorts: n.config.Network.ServiceNodePortRange,
+		NodeName:         n.config.NodeName(), NodeIPs: []net.IP{n.address.AsSlice()}, ExtraNames: settings.SubjectAltNames,
+		MinTLSVersion: settings.TLS.MinVersion, CipherSuites: settings.TLS.CipherSuites,
+		ShutdownTimeout: 500 * time.Millisecond,
+	}
+	for _, named := range settings.NamedCertificates {
+		options.NamedCertificates = append(options.NamedCertificates,
+			apiserver.NamedCertificate{Names: named.Names, CertFile: named.CertPath, KeyFile: named.KeyPath})
+	}
+	return apiserver.New(options), nil
+}
+
+func (n *node) bootstrap() (component.Component, error) {
+	client, err := n.pki.RESTConfig(bootstrap.User, bootstrap.Group)
+	labels := map[string]string{"node-role.kubernetes.io/control-plane": "", "node-role.kubernetes.io/worker": ""}
+	return bootstrap.New(bootstrap.Options{
+		Client:   client,
+		Objects:  append(SeedObjects(), dns.Objects(n.config.DNSAddress())...),
+		NodeName: n.config.NodeName(), NodeLabels: labels,
+	}), err
+}
+
+func (n *node) controllers() (component.Component, error) {
+	client, err := n.pki.RESTConfig(controllermanager.User)
+	if err != nil {
+		return nil, err
+	}
+	kubeconfig := filepath.Join(n.layout.RunPKI(), controllermanager.Name+".kubeconfig")
+	if err := n.pki.KubeconfigFile(kubeconfig, controllermanager.User); err != nil {
+		return nil, err
+	}
+	return controllermanager.New(controllermanager.Options{
+		Client: client, Kubeconfig: kubeconfig,
+		ClusterCIDR: n.config.ClusterCIDR().String(), ServiceCIDR: n.config.ServiceCIDR().String(),
+		ClusterCAFile: n.pki.ClusterCAFile(), ClusterCAKeyFile: n.pki.ClusterCAKeyFile(),
+		ServiceAccountKeyFile: n.pki.ServiceAccountKeyFile(),
+	}), nil
+}
+
+func (n *node) scheduler() (component.Component, error) {
+	client, err := n.pki.RESTConfig(scheduler.User)
+	return scheduler.New(scheduler.Options{Client: client}), err
+}
+
+func (n *node) attachDetach() (component.Component, error) {
+	client, err := n.pki.RESTConfig("system:sandbar:" + attachdetach.Name)
+	return attachdetach.New(attachdetach.Options{
+		Client:   client,
+		APIReady: func(ctx context.Context) error { return n.wait(ctx, apiserver.Name) },
+	}), err
+}
+
+func (n *node) kubelet() (component.Component, error) {
+	name := n.config.NodeName()
+	client, err := n.pki.RESTConfig("system:node:"+name, "system:nodes")
+	if err != nil {
+		return nil, err
+	}
+	serving, err := n.pki.Server("kubelet", []string{name, "localhost"}, []net.IP{n.address.AsSlice(), net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return nil, err
+	}
+	return kubelet.New(kubelet.Options{
+		NodeName: name, NodeIPs: []netip.Addr{n.address}, Client: client, ClientCAFile: n.pki.ClusterCAFile(),
+		ServingCertFile: serving.Cert, ServingKeyFile: serving.Key,
+		RootDirectory: n.layout.Kubelet, RuntimeSocket: n.layout.ContainerdSocket, ResolvConf: n.host.ResolvConf,
+		ClusterDNS: []netip.Addr{n.config.DNSAddress()}, CgroupRoot: n.host.CgroupRoot,
+		CanLowerOOMScore: n.host.CanLowerOOMScore, Labels: n.config.Sandbar.NodeLabels,
+		TLSMinVersion: n.config.APIServer.TLS.MinVersion, TLSCipherSuites: n.config.APIServer.TLS.CipherSuites,
+		Overlay: n.config.Kubelet, StopGrace: n.stopGrace,
+		PrepareNetwork: func() error { return cni.Write(cni.ConfDir, n.config.Network.ClusterNetwork, 0) },
+		Needs:          []string{apiserver.Name, attachdetach.Name},
+	}), nil
+}
+
+// stopGrace is how long pods may take now that the node stops.
+func (n *node) stopGrace() time.Duration {
+	grace, err := initapi.ReadStopGrace(n.layout.Run)
+	if err != nil {
+		klog.Background().Error(err, "The grace for pods could not be read", "grace", grace)
+	}
+	return grace
+}
+
+func (n *node) proxy() (component.Component, error) {
+	client, err := n.pki.RESTConfig("system:kube-proxy")
+	return proxy.New(proxy.Options{
+		NodeName: n.config.NodeName(), NodeIPs: []netip.Addr{n.address}, PodCIDRs: []netip.Prefix{n.config.ClusterCIDR()},
+		Client: client, Needs: []string{apiserver.Name},
+	}), err
+}
+
+func (n *node) dns() (component.Component, error) {
+	client, err := n.pki.RESTConfig("system:sandbar:" + dns.Name)
+	options := dns.Options{
+		Address: n.config.DNSAddress(), BaseDomain: n.config.DNS.BaseDomain, NodeIP: n.address,
+		Upstreams: n.host.Upstreams, ConfigFile: n.config.DNS.ConfigFile, Client: client, Needs: []string{apiserver.Name},
+	}
+	if n.config.DNS.Hosts.Status == "Enabled" {
+		options.HostsFile = n.config.DNS.Hosts.File
+	}
+	return dns.New(options), err
+}
+
+func (n *node) storage() (component.Component, error) {
+	if n.config.Storage.Driver == "none" {
+		return nil, nil //nolint:nilnil // the list leaves it out
+	}
+	client, err := n.pki.RESTConfig("system:sandbar:storage")
+	return storage.New(storage.Options{
+		Client: client, NodeName: n.config.NodeName(), Root: n.layout.Storage(), KubeletDir: n.layout.Kubelet,
+		Version: version.Sandbar,
+	}), err
+}
+
+func (n *node) ingressController() (component.Component, error) {
+	if n.config.Ingress.Status == "Removed" {
+		return nil, nil //nolint:nilnil // the list leaves it out
+	}
+	client, err := n.pki.RESTConfig("system:sandbar:ingress")
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, domain := range n.config.IngressDomains() {
+		names = append(names, domain, "*."+domain)
+	}
+	cert, err := n.pki.Server("ingress-default", names, nil)
+	n.ingress = ingress.New(ingress.Options{
+		Client: client, ClusterID: n.clusterID, ClusterName: n.config.Sandbar.ClusterName,
+		BaseDomain: n.config.DNS.BaseDomain, DefaultCertFile: cert.Cert, DefaultKeyFile: cert.Key,
+		HAProxyFolder: n.layout.HAProxy(),
+	})
+	return n.ingress, err
+}
+
+func (n *node) manifests() (component.Component, error) {
+	client, err := n.pki.RESTConfig("system:sandbar:" + manifests.Name)
+	return manifests.New(manifests.Options{
+		Globs: n.config.Manifests.KustomizePaths, Client: client, Needs: []string{bootstrap.Name},
+	}), err
+}
+
+// describe is who the node is, for reports.
+func (n *node) describe() contract.Node {
+	return contract.Node{
+		Name: n.config.NodeName(), ClusterID: n.clusterID, ClusterName: n.config.Sandbar.ClusterName,
+		Version: version.Sandbar, KubernetesVersion: version.Kubernetes, Architecture: runtime.GOARCH,
+		Address: n.address.String(),
+	}
+}
+
+// network is which addresses are in use, for reports.
+func (n *node) network() contract.Network {
+	return contract.Network{
+		ClusterNetwork: n.config.Network.ClusterNetwork, ServiceNetwork: n.config.Network.ServiceNetwork,
+		DNS: n.config.DNSAddress().String(), BaseDomain: n.config.DNS.BaseDomain,
+	}
+}
