@@ -39,10 +39,7 @@ func disabled(snapshotter string) []string {
 		"io.containerd.monitor.task.v1.cgroups",
 		"io.containerd.mount-handler.v1.erofs",
 		"io.containerd.snapshotter.v1.blockfile",
-		"io.containerd.snapshotter.v1.btrfs",
-		"io.containerd.snapshotter.v1.devmapper",
 		"io.containerd.snapshotter.v1.erofs",
-		"io.containerd.snapshotter.v1.zfs",
 		"io.containerd.tracing.processor.v1.otlp",
 		"io.containerd.ttrpc.v1.otelttrpc",
 	}

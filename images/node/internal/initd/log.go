@@ -178,6 +178,10 @@ func (l *Log) write(name string, s *stream, line string, now time.Time) {
 	if err := l.append(name, s, line); err != nil {
 		s.failure, s.retryAt = err, now.Add(retryFile)
 		s.lost++
+		if s.file != nil {
+			_ = s.file.Close()
+			s.file = nil
+		}
 		return
 	}
 	if s.failure != nil {

@@ -177,6 +177,9 @@ func (m *machine) handle(now time.Time, event any) []any {
 
 // next is the earliest time at which eventTick has something to do; zero means never.
 func (m *machine) next() time.Time {
+	if m.phase == phaseDone {
+		return time.Time{}
+	}
 	next := m.deadline
 	for _, c := range m.children {
 		if c.State == initapi.StateBackoff && (next.IsZero() || c.retryAt.Before(next)) {
