@@ -126,7 +126,7 @@ func (i *Ingress) run(ctx context.Context, ready func(), client kubernetes.Inter
 	if !awaitRights(ctx, client) {
 		return ctx.Err()
 	}
-	reporter := newReporter(ctx, client, i.options.PublishHostname)
+	reporter := newReporter(ctx, client, i.options.PublishHostname, i.poke)
 	defer reporter.stop()
 	cluster, err := watchCluster(ctx, client, i.poke)
 	if err != nil {

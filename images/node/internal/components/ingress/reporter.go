@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -31,13 +32,15 @@ type reporter struct {
 	cancel      context.CancelFunc
 	done        sync.WaitGroup
 	pending     chan []types.NamespacedName // at most one, the newest
+	again       func()                      // asks for another report
 
 	// known are the problems that were told already, so that each is told once while it lasts. Of the loop alone.
 	known map[translate.Problem]bool
 	log   klog.Logger
 }
 
-func newReporter(ctx context.Context, client kubernetes.Interface, hostname string) *reporter {
+// newReporter starts a reporter. It calls again some time after it could not write something.
+func newReporter(ctx context.Context, client kubernetes.Interface, hostname string, again func()) *reporter {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &reporter{
 		client:      client,
@@ -45,6 +48,7 @@ func newReporter(ctx context.Context, client kubernetes.Interface, hostname stri
 		broadcaster: record.NewBroadcaster(record.WithContext(ctx)),
 		cancel:      cancel,
 		pending:     make(chan []types.NamespacedName, 1),
+		again:       again,
 		known:       map[translate.Problem]bool{},
 		log:         klog.FromContext(ctx),
 	}
@@ -108,7 +112,10 @@ func published(ingress *networkingv1.Ingress, hostname string) bool {
 	return len(addresses) == 1 && addresses[0].Hostname == hostname && addresses[0].IP == ""
 }
 
-// publish writes the status of Ingresses. One that fails is tried again with the next look.
+// statusRetry is the time after which the status of an Ingress that could not be written is tried again.
+const statusRetry = 5 * time.Second
+
+// publish writes the status of Ingresses.
 func (r *reporter) publish(ctx context.Context) {
 	patch, err := json.Marshal(map[string]any{"status": map[string]any{
 		"loadBalancer": map[string]any{"ingress": []map[string]any{{"hostname": r.hostname}}},
@@ -124,12 +131,17 @@ func (r *reporter) publish(ctx context.Context) {
 			return
 		case names = <-r.pending:
 		}
+		failed := false
 		for _, name := range names {
 			_, err := r.client.NetworkingV1().Ingresses(name.Namespace).Patch(
 				ctx, name.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
 			if err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {
 				r.log.Error(fmt.Errorf("write status: %w", err), "Ingress has no address", "ingress", name.String())
+				failed = true
 			}
+		}
+		if failed {
+			time.AfterFunc(statusRetry, r.again)
 		}
 	}
 }
