@@ -173,9 +173,9 @@ func TestIngressFromObjectToAnswer(t *testing.T) {
 
 		// Endpoints change under load without a reload and without a lost request.
 		worker := n.haproxy.Worker(t)
-		load := haproxytest.StartLoad(t, n.haproxy.HTTP, "hello.default.localhost", 4)
+		load := haproxytest.StartLoad(t, n.haproxy.HTTP, "hello.default.localhost", 2)
 		slices := n.client.DiscoveryV1().EndpointSlices("default")
-		for range 3 {
+		for range 2 {
 			_, err = slices.Create(ctx, sliceFor(t, "hello-2", "hello", two), metav1.CreateOptions{})
 			must(t, err)
 			haproxytest.Eventually(t, "the second endpoint serves", func() bool { return n.servers(t, haproxy.Ready) == 2 })
@@ -196,7 +196,7 @@ func TestIngressFromObjectToAnswer(t *testing.T) {
 
 		// Other Ingresses come and go under the same load.
 		ingresses := n.client.NetworkingV1().Ingresses("default")
-		for range 3 {
+		for range 2 {
 			_, err = ingresses.Create(ctx, ingressFor("other", "other.example", "hello"), metav1.CreateOptions{})
 			must(t, err)
 			haproxytest.Eventually(t, "the other Ingress is served", func() bool { return n.answer("other.example") == "one" })
