@@ -10,7 +10,7 @@ architecture=${2:-$(go env GOARCH)}
 build=$root/build/$architecture
 module=$root/images/node
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)
-contract=1
+contract=$(sed -n 's/^[[:space:]]*Version = \([0-9]*\)$/\1/p' "$module/internal/contract/contract.go")
 tags="no_aufs no_btrfs no_devmapper no_zfs"
 export CGO_ENABLED=0 GOARCH="$architecture" GOFLAGS="-trimpath -buildvcs=false"
 podman=${PODMAN:-podman}
@@ -87,7 +87,7 @@ seed() {
 		say "Seeding a datastore"
 		rm -rf "$folder"
 		mkdir -p "$folder"
-		"$program" seed --output "$folder"
+		"$program" seed --output "$folder" 2>"$build/seed.log" || { cat "$build/seed.log" >&2; exit 1; }
 		stamp seed "$inputs"
 	fi
 }
