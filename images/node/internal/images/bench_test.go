@@ -3,10 +3,15 @@ package images_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"sandbar.dev/node/internal/api"
+	"sandbar.dev/node/internal/api/client"
+	"sandbar.dev/node/internal/images"
 )
 
 const (
@@ -14,8 +19,8 @@ const (
 	benchmarkLayerSize = 25 << 20
 )
 
-// BenchmarkImport imports 100 MB in four layers that are new each time: by the store, and by containerd's own ctr where it
-// is installed, for comparison.
+// BenchmarkImport imports 100 MB in four layers that are new each time: by the store, through the API's socket, and by
+// containerd's own ctr where it is installed, for comparison.
 func BenchmarkImport(b *testing.B) {
 	seed := uint64(1000)
 	archive := func(b *testing.B, name string) string {
@@ -32,8 +37,8 @@ func BenchmarkImport(b *testing.B) {
 		}
 		return path
 	}
-	b.Run("store", func(b *testing.B) {
-		store := newStore(b)
+	measure := func(b *testing.B, store *images.Store, load func(io.Reader) error) {
+		b.Helper()
 		for i := 0; b.Loop(); i++ {
 			b.StopTimer()
 			name := fmt.Sprintf("localhost/benchmark:%d", i)
@@ -42,7 +47,7 @@ func BenchmarkImport(b *testing.B) {
 				b.Fatal(err)
 			}
 			b.StartTimer()
-			if _, err := store.Import(context.Background(), source, nil); err != nil {
+			if err := load(source); err != nil {
 				b.Fatal(err)
 			}
 			b.StopTimer()
@@ -54,6 +59,31 @@ func BenchmarkImport(b *testing.B) {
 			}
 			b.StartTimer()
 		}
+	}
+	b.Run("store", func(b *testing.B) {
+		store := newStore(b)
+		measure(b, store, func(source io.Reader) error {
+			_, err := store.Import(context.Background(), source, nil)
+			return err
+		})
+	})
+	b.Run("socket", func(b *testing.B) {
+		store := newStore(b)
+		socket := filepath.Join(b.TempDir(), "node.sock")
+		server := api.New(api.Options{Socket: socket})
+		listener, err := server.Listen()
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		go func() { _ = server.Serve(ctx, listener) }()
+		server.Update(func(s *api.Sources) { s.Images = store })
+		node := client.New(socket)
+		measure(b, store, func(source io.Reader) error {
+			_, err := node.Import(context.Background(), source, nil)
+			return err
+		})
 	})
 	b.Run("ctr", func(b *testing.B) {
 		newStore(b)
