@@ -29,7 +29,7 @@ type Config struct {
 type APIServer struct {
 	// AdvertiseAddress is the endpoint of the Service "kubernetes"; empty means the node's address.
 	AdvertiseAddress string `yaml:"advertiseAddress"`
-	// AuditLog is off with the profile None.
+	// AuditLog is off with the profile None, the default here: a laptop does not want its disk written for it.
 	AuditLog AuditLog `yaml:"auditLog"`
 	// FeatureGates are Kubernetes' own; use [Config.FeatureGates].
 	FeatureGates FeatureGates `yaml:"featureGates"`
@@ -172,7 +172,7 @@ func Default() *Config {
 func defaults() *Config {
 	return &Config{
 		APIServer: APIServer{
-			AuditLog: AuditLog{MaxFiles: 10, MaxFileSize: 200, Profile: "Default"},
+			AuditLog: AuditLog{MaxFiles: 10, MaxFileSize: 200, Profile: "None"},
 			TLS:      TLS{MinVersion: "VersionTLS12"},
 		},
 		Debugging: Debugging{LogLevel: "Normal"},

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	auditpolicy "k8s.io/apiserver/pkg/audit/policy"
 )
 
 // write puts files below a new directory and returns sources with an "microshift" and a "sandbar" directory in it.
@@ -251,7 +253,7 @@ func TestMergeOfFiles(t *testing.T) {
 	if got := config.APIServer.SubjectAltNames; !slices.Equal(got, []string{"c.example"}) {
 		t.Errorf("lists must be replaced, got %v", got)
 	}
-	if got := config.APIServer.AuditLog; got != (AuditLog{MaxFileAge: 7, MaxFiles: 4, MaxFileSize: 200, Profile: "Default"}) {
+	if got := config.APIServer.AuditLog; got != (AuditLog{MaxFileAge: 7, MaxFiles: 4, MaxFileSize: 200, Profile: "None"}) {
 		t.Errorf("mappings must be merged, got %+v", got)
 	}
 	if config.DNS.BaseDomain != "demo.sandbar.internal" {
@@ -394,6 +396,24 @@ apiServer:
 	gates := config.FeatureGates()
 	if len(gates) != 3 || !gates["A"] || gates["B"] || !gates["C"] {
 		t.Errorf("got %v", gates)
+	}
+}
+
+func TestAuditPolicy(t *testing.T) {
+	for profile, want := range map[string]string{
+		"None": "", "Default": "- level: Metadata\n", "WriteRequestBodies": "  verbs: [create, update, patch, delete, deletecollection]\n- level: Metadata\n",
+		"AllRequestBodies": "- level: RequestResponse\n- level: Metadata\n",
+	} {
+		policy := AuditLog{Profile: profile}.Policy()
+		if (policy == "") != (want == "") || !strings.HasSuffix(policy, want) {
+			t.Errorf("%s: got\n%s", profile, policy)
+		}
+		if policy == "" {
+			continue
+		}
+		if _, err := auditpolicy.LoadPolicyFromBytes([]byte(policy)); err != nil {
+			t.Errorf("%s: %v", profile, err)
+		}
 	}
 }
 
