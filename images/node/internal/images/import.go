@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/leases"
@@ -56,6 +57,24 @@ func (s *Store) Import(ctx context.Context, source io.Reader, names []string) ([
 		return err
 	})
 	return imported, err
+}
+
+// Ensure imports the archive at a path under a name, unless the store has an image of that name already. Nodes bring
+// images of their own in this way.
+func (s *Store) Ensure(ctx context.Context, name, path string) error {
+	records, err := s.records(scoped(ctx), "name=="+name)
+	if err != nil || len(records) > 0 {
+		return err
+	}
+	source, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("bring image %s: %w", name, err)
+	}
+	defer func() { _ = source.Close() }() // only read
+	if _, err := s.Import(ctx, source, []string{name}); err != nil {
+		return fmt.Errorf("bring image %s from %s: %w", name, path, err)
+	}
+	return nil
 }
 
 // importer is one import.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -263,5 +265,28 @@ func TestNameMoves(t *testing.T) {
 		if image := find(t, store, "localhost/moves:1"); image == nil || image.ID != digest.FromBytes(config).String() {
 			t.Fatalf("got %+v", image)
 		}
+	}
+}
+
+func TestEnsure(t *testing.T) {
+	store := newStore(t)
+	ctx := context.Background()
+	layer := layerOf(t, 30, 1000)
+	path := filepath.Join(t.TempDir(), "own.tar")
+	if err := os.WriteFile(path, tarOf(t, dockerFiles(t, configOf(t, "amd64", layer), nil, layer)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := store.Ensure(ctx, "localhost/own:1", path); err != nil {
+			t.Fatal(err)
+		}
+		if find(t, store, "localhost/own:1") == nil {
+			t.Fatal("the image must be there")
+		}
+		// The second time it is there, and the archive is not needed.
+		_ = os.Remove(path)
+	}
+	if err := store.Ensure(ctx, "localhost/other:1", path); err == nil {
+		t.Error("a missing archive must be an error")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -26,9 +27,11 @@ import (
 	"sandbar.dev/node/internal/components/scheduler"
 	"sandbar.dev/node/internal/components/storage"
 	"sandbar.dev/node/internal/config"
+	"sandbar.dev/node/internal/containerdconfig"
 	"sandbar.dev/node/internal/contract"
 	"sandbar.dev/node/internal/hostinfo"
 	"sandbar.dev/node/internal/hostnet"
+	"sandbar.dev/node/internal/images"
 	"sandbar.dev/node/internal/initapi"
 	"sandbar.dev/node/internal/paths"
 	"sandbar.dev/node/internal/pki"
@@ -48,6 +51,7 @@ type node struct {
 	// address is the node's, and may be another one at the next start; advertise is the API server's own, which stays.
 	address, advertise netip.Addr
 	ingress            *ingress.Ingress
+	images             *images.Store
 	// wait returns when the named component is ready.
 	wait func(ctx context.Context, name string) error
 }
@@ -57,7 +61,11 @@ func newNode(layout paths.Layout, settings *config.Config, clusterID string, ide
 	if err != nil {
 		return nil, err
 	}
-	n := &node{layout: layout, config: settings, clusterID: clusterID, pki: identity, host: host}
+	store, err := images.New(images.Options{Socket: layout.ContainerdSocket, Snapshotter: host.Snapshotter})
+	if err != nil {
+		return nil, err
+	}
+	n := &node{layout: layout, config: settings, clusterID: clusterID, pki: identity, host: host, images: store}
 	return n, n.findAddresses()
 }
 
@@ -113,6 +121,15 @@ func (n *node) apiServer() (component.Component, error) {
 		NodeName:         n.config.NodeName(), NodeIPs: []net.IP{n.address.AsSlice()}, ExtraNames: settings.SubjectAltNames,
 		MinTLSVersion: settings.TLS.MinVersion, CipherSuites: settings.TLS.CipherSuites,
 		ShutdownTimeout: 500 * time.Millisecond,
+	}
+	if policy := settings.AuditLog.Policy(); policy != "" {
+		if err := os.WriteFile(n.layout.AuditPolicy(), []byte(policy), 0o600); err != nil {
+			return nil, err
+		}
+		options.Audit = apiserver.Audit{
+			PolicyFile: n.layout.AuditPolicy(), LogFile: n.layout.AuditLog(), MaxAgeDays: settings.AuditLog.MaxFileAge,
+			MaxFiles: settings.AuditLog.MaxFiles, MaxSizeM: settings.AuditLog.MaxFileSize,
+		}
 	}
 	for _, named := range settings.NamedCertificates {
 		options.NamedCertificates = append(options.NamedCertificates,
@@ -180,7 +197,10 @@ func (n *node) kubelet() (component.Component, error) {
 		TLSMinVersion: n.config.APIServer.TLS.MinVersion, TLSCipherSuites: n.config.APIServer.TLS.CipherSuites,
 		Overlay: n.config.Kubelet, StopGrace: n.stopGrace,
 		PrepareNetwork: func() error { return cni.Write(cni.ConfDir, n.config.Network.ClusterNetwork, 0) },
-		Needs:          []string{apiserver.Name, attachdetach.Name},
+		PrepareImages: func(ctx context.Context) error {
+			return n.images.Ensure(ctx, containerdconfig.PauseImage, n.layout.SeedPauseImage())
+		},
+		Needs: []string{apiserver.Name, attachdetach.Name},
 	}), nil
 }
 

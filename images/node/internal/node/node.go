@@ -17,7 +17,6 @@ import (
 	"sandbar.dev/node/internal/api"
 	"sandbar.dev/node/internal/component"
 	"sandbar.dev/node/internal/config"
-	"sandbar.dev/node/internal/images"
 	"sandbar.dev/node/internal/initapi"
 	"sandbar.dev/node/internal/logging"
 	"sandbar.dev/node/internal/paths"
@@ -108,9 +107,7 @@ func run(ctx context.Context, o Options, server *api.Server) error {
 	if err != nil {
 		return err
 	}
-	if err := n.publish(server, supervisor, warnings); err != nil {
-		return err
-	}
+	n.publish(server, supervisor, warnings)
 	go o.whenReady(ctx, supervisor)
 	return supervisor.Run(ctx)
 }
@@ -152,18 +149,14 @@ func setFeatureGates(settings *config.Config) error {
 }
 
 // publish tells the API socket what it reports about.
-func (n *node) publish(server *api.Server, supervisor *component.Supervisor, warnings []config.Warning) error {
-	store, err := images.New(images.Options{Socket: n.layout.ContainerdSocket})
-	if err != nil {
-		return err
-	}
+func (n *node) publish(server *api.Server, supervisor *component.Supervisor, warnings []config.Warning) {
 	server.Update(func(s *api.Sources) {
 		s.Node = n.describe()
 		s.Network = n.network()
 		s.IngressDomains = n.config.IngressDomains()
 		s.Warnings = warnings
 		s.Supervisor = supervisor
-		s.Images = store
+		s.Images = n.images
 		s.Kubeconfig = func(_ context.Context, server, name string) ([]byte, error) {
 			return n.pki.Kubeconfig(server, name, pki.AdminUser, pki.AdminGroup)
 		}
@@ -171,7 +164,6 @@ func (n *node) publish(server *api.Server, supervisor *component.Supervisor, war
 			s.IngressHosts = n.ingress.Hosts
 		}
 	})
-	return nil
 }
 
 // supervisor makes the supervisor of the node's components.

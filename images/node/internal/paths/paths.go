@@ -136,3 +136,12 @@ func (l Layout) Manifests() []string {
 
 // SeedDatastore is the seeded etcd database of the image.
 func (l Layout) SeedDatastore() string { return filepath.Join(l.Seed, "etcd.db") }
+
+// SeedPauseImage is the archive of the pause image.
+func (l Layout) SeedPauseImage() string { return filepath.Join(l.Seed, "pause.tar") }
+
+// AuditLog is the API server's audit log, where one is configured.
+func (l Layout) AuditLog() string { return filepath.Join(l.Log(), "audit.log") }
+
+// AuditPolicy is what the API server is to log, made anew at each start.
+func (l Layout) AuditPolicy() string { return filepath.Join(l.Run, "audit-policy.yaml") }
