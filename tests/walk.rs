@@ -1,0 +1,274 @@
+//! The walk of the README, from nothing to an application that answers, through every failure that it has to outlive.
+//!
+//! One cluster on real Podman with the real node image, and the steps in their order: each starts from what the ones
+//! before it left, as a user's do. A machine without Podman or the image skips them, with the reason.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test without the test harness, and its own way to run programs"
+)]
+
+#[path = "walk/suite.rs"]
+mod suite;
+
+use std::fs;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use suite::{CLUSTER, NODE, Outcome, Suite, eventually, get, json, path, text};
+
+/// The host of the example's Ingress.
+const HOST: &str = "hello.default.localhost";
+/// The example's image.
+const IMAGE: &str = "localhost/hello:1";
+/// What was in the user's kubeconfig before.
+const KUBECONFIG: &str = "# mine\napiVersion: v1\nkind: Config\nclusters: []\ncontexts:\n- name: work\n  context: {cluster: c, user: u}\ncurrent-context: work\nusers: []\n";
+
+/// A step: its name and what is done.
+type Step = (&'static str, fn(&Suite) -> Outcome);
+
+/// The steps in their order.
+const STEPS: [Step; 13] = [
+    ("up_ends_with_a_cluster_that_answers", up),
+    ("up_again_changes_nothing", up_again),
+    ("the_image_is_loaded_from_podman", load),
+    ("the_image_again_moves_no_layer", load_again),
+    ("the_application_answers_through_the_ingress", apply),
+    ("what_it_keeps_outlives_its_pods", delete_pods),
+    ("logs_exec_and_forwarding_work", streams),
+    ("stop_and_start_keep_everything", stop_and_start),
+    ("killed_processes_of_the_node_heal_and_lose_nothing", kill_inside),
+    ("a_killed_first_process_heals", kill_first),
+    ("start_heals_what_the_engine_was_told_to_kill", kill_by_engine),
+    ("two_clusters_live_side_by_side", side_by_side),
+    ("rm_leaves_nothing", remove),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // The steps are a story.
+    arguments.test_threads = Some(1);
+    let suite = match Suite::new() {
+        Ok(suite) => Some(Arc::new(suite)),
+        Err(reason) => {
+            eprintln!("skipped: {reason}");
+            None
+        }
+    };
+    let trials = STEPS.into_iter().map(|(name, step)| {
+        let suite = suite.clone();
+        let run = move || suite.map_or(Ok(()), |suite| step(&suite)).map_err(Failed::from);
+        Trial::test(name, run)
+    });
+    let skipped = suite.is_none();
+    let trials = trials.map(|trial| trial.with_ignored_flag(skipped)).collect();
+    // Whatever happens, the cluster goes with the last one who knows the suite.
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn up(suite: &Suite) -> Outcome {
+    let kubeconfig = suite.kubeconfig();
+    fs::create_dir_all(kubeconfig.parent().unwrap()).unwrap();
+    fs::write(&kubeconfig, KUBECONFIG).unwrap();
+    let report = suite.up()?;
+    assert_eq!(text(report, "/outcome")?, "created");
+    assert_eq!(text(report, "/context")?, format!("sandbar-{CLUSTER}"));
+    // The report's word is not enough: this is what a user would do next.
+    assert_eq!(suite.kubectl(["config", "current-context"])?.trim(), format!("sandbar-{CLUSTER}"));
+    assert_eq!(suite.kubectl(["get", "--raw", "/readyz"])?, "ok");
+    let nodes = suite.kubectl(["get", "nodes", "--no-headers"])?;
+    assert!(nodes.lines().count() == 1 && nodes.contains(" Ready "), "{nodes}");
+    assert_eq!(text(report, "/kubernetesVersion")?, json(&suite.kubectl(["get", "--raw", "/version"])?)?["gitVersion"]);
+    let status = json(&suite.sandbar(["status", CLUSTER, "--output", "json"])?)?;
+    assert_eq!(status.pointer("/healthy").or(status.pointer("/node/healthy")), Some(&true.into()), "{status}");
+    assert!(suite.sandbar(["ls"])?.contains(CLUSTER));
+    Ok(())
+}
+
+fn up_again(suite: &Suite) -> Outcome {
+    let first = suite.up()?;
+    let before = fs::read(suite.kubeconfig()).unwrap();
+    let again = json(&suite.sandbar(["up", CLUSTER, "--output", "json"])?)?;
+    assert_eq!(text(&again, "/outcome")?, "unchanged");
+    assert_eq!((&again["clusterId"], &again["addresses"]), (&first["clusterId"], &first["addresses"]));
+    assert!(fs::read(suite.kubeconfig()).unwrap() == before, "the kubeconfig changed");
+    Ok(())
+}
+
+fn load(suite: &Suite) -> Outcome {
+    suite.up()?;
+    suite.build_hello(IMAGE)?;
+    let report = json(&suite.sandbar(["image", "load", IMAGE, "--cluster", CLUSTER, "--output", "json"])?)?;
+    assert_eq!(text(&report, "/images/0/name")?, IMAGE);
+    assert!(suite.sandbar(["image", "ls", "--cluster", CLUSTER])?.contains("localhost/hello"));
+    Ok(())
+}
+
+fn load_again(suite: &Suite) -> Outcome {
+    suite.up()?;
+    let report = json(&suite.sandbar(["image", "load", IMAGE, "--cluster", CLUSTER, "--output", "json"])?)?;
+    assert_eq!(report.pointer("/images/0/layersMoved"), Some(&0.into()), "{report}");
+    Ok(())
+}
+
+fn apply(suite: &Suite) -> Outcome {
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hello");
+    let http = suite.up().and_then(|_| suite.http())?;
+    suite.kubectl(["apply", "-k", &path(&example)])?;
+    suite.kubectl(["rollout", "status", "deployment/hello", "--timeout=120s"])?;
+    let body = eventually("the application answers", || get(http, HOST))?;
+    assert!(body.starts_with("Hello from the edge!\n"), "{body}");
+    assert!(visits(&body)? > 0);
+    // As the README says it, where curl is installed: it sends every *.localhost to this host by itself.
+    if std::path::Path::new("/usr/bin/curl").exists() {
+        let url = format!("http://{HOST}:{}", http.port());
+        let output =
+            suite.command("/usr/bin/curl").args(["--silent", "--show-error", "--fail", &url]).output().unwrap();
+        assert!(output.status.success() && output.stdout.starts_with(b"Hello from the edge!"), "{output:?}");
+    }
+    Ok(())
+}
+
+fn delete_pods(suite: &Suite) -> Outcome {
+    let http = suite.http()?;
+    let before = get(http, HOST)?;
+    let pods = served(&before);
+    suite.kubectl(["delete", "pod", "--selector", "app.kubernetes.io/name=hello"])?;
+    suite.kubectl(["rollout", "status", "deployment/hello", "--timeout=120s"])?;
+    let after = eventually("the application answers again", || get(http, HOST))?;
+    assert!(visits(&after)? > visits(&before)?, "{before}{after}");
+    let now = served(&after);
+    assert!(pods.iter().all(|pod| now.contains(pod)) && now.len() > pods.len(), "{before}{after}");
+    Ok(())
+}
+
+fn streams(suite: &Suite) -> Outcome {
+    suite.up()?;
+    let pod = suite.kubectl(["get", "pod", "--selector", "app.kubernetes.io/name=hello", "--output", "name"])?;
+    let pod = pod.lines().next().ok_or("no pod")?.to_owned();
+    suite.kubectl(["logs", &pod])?;
+    let name = pod.trim_start_matches("pod/").to_owned();
+    // The image is one program without a shell; the node's own image has one.
+    let error = suite.kubectl(["exec", &name, "--", "/nothing"]).unwrap_err();
+    assert!(error.contains("/nothing"), "{error}");
+    let forward = suite.folder("forward")?.join("log");
+    let log = fs::File::create(&forward).unwrap();
+    let mut child = suite
+        .kubectl_command()?
+        .args(["port-forward", &pod, ":8080"])
+        .stdout(log)
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    let answer = eventually("the forwarded port answers", || {
+        let text = fs::read_to_string(&forward).unwrap();
+        let port = text.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<u16>().ok());
+        get((std::net::Ipv4Addr::LOCALHOST, port.ok_or_else(|| text.clone())?).into(), "any")
+    });
+    child.kill().map_err(|error| error.to_string())?;
+    child.wait().map_err(|error| error.to_string())?;
+    assert!(answer?.contains("Hello from the edge!"));
+    Ok(())
+}
+
+fn stop_and_start(suite: &Suite) -> Outcome {
+    let http = suite.http()?;
+    let addresses = suite.up()?["addresses"].clone();
+    let before = visits(&get(http, HOST)?)?;
+    suite.sandbar(["stop", CLUSTER])?;
+    assert!(get(http, HOST).is_err(), "a stopped cluster answers");
+    // What is stopped can be stopped, and says so when asked.
+    suite.sandbar(["stop", CLUSTER])?;
+    assert!(!suite.sandbar_output(["status", CLUSTER])?.status.success());
+    suite.sandbar(["start", CLUSTER])?;
+    assert_eq!(suite.kubectl(["get", "--raw", "/readyz"])?, "ok");
+    let status = json(&suite.sandbar(["ls", "--output", "json"])?)?;
+    assert!(status.to_string().contains(&text(&addresses, "/http")?.replace('*', "")[7..]), "{status} {addresses}");
+    let body = eventually("the application answers after the start", || get(http, HOST))?;
+    assert!(visits(&body)? > before);
+    Ok(())
+}
+
+fn kill_inside(suite: &Suite) -> Outcome {
+    let http = suite.http()?;
+    for (round, program) in ["haproxy", "containerd", "sandbar-node"].into_iter().enumerate() {
+        // Everything that was acknowledged before the kill has to be there afterwards.
+        let name = format!("acknowledged-{round}");
+        suite.kubectl(["create", "configmap", &name])?;
+        suite.kill_in_node(program).map_err(|error| format!("{program}: {error}"))?;
+        suite.healthy().map_err(|error| format!("after {program} was killed: {error}"))?;
+        eventually("the application answers", || get(http, HOST))?;
+        suite.kubectl(["get", "configmap", &name])?;
+        suite.kubectl(["rollout", "status", "deployment/hello", "--timeout=120s"])?;
+    }
+    Ok(())
+}
+
+fn kill_first(suite: &Suite) -> Outcome {
+    let http = suite.http()?;
+    suite.kubectl(["create", "configmap", "acknowledged-last"])?;
+    let pid = suite.podman_ok(["inspect", "--format", "{{.State.Pid}}", NODE])?;
+    let killed = suite.command("/bin/kill").args(["-9", pid.trim()]).status().unwrap();
+    assert!(killed.success());
+    // The engine's restart policy brings it back; nobody is asked.
+    eventually("the engine started the node again", || {
+        let now = suite.podman_ok(["inspect", "--format", "{{.State.Pid}}", NODE])?;
+        if now.trim() != "0" && now != pid { Ok(()) } else { Err(format!("process {now}")) }
+    })?;
+    suite.healthy()?;
+    suite.kubectl(["get", "configmap", "acknowledged-last"])?;
+    eventually("the application answers", || get(http, HOST)).map(drop)
+}
+
+fn kill_by_engine(suite: &Suite) -> Outcome {
+    let http = suite.http()?;
+    suite.podman_ok(["kill", "--signal", "KILL", NODE])?;
+    suite.sandbar(["start", CLUSTER])?;
+    eventually("the application answers", || get(http, HOST)).map(drop)
+}
+
+fn side_by_side(suite: &Suite) -> Outcome {
+    let other = format!("{CLUSTER}-2");
+    let first = suite.up()?;
+    let made = suite.sandbar(["up", &other, "--output", "json", "--timeout", "3m"]).and_then(|text| json(&text));
+    let check = made.and_then(|second| {
+        for what in ["/addresses/api", "/clusterId", "/context"] {
+            assert_ne!(text(first, what)?, text(&second, what)?, "{what}");
+        }
+        let context = format!("--context=sandbar-{other}");
+        assert_eq!(suite.kubectl([&context, "get", "--raw", "/readyz"])?, "ok");
+        // What is in one is not in the other.
+        assert!(suite.kubectl([&context, "get", "deployment", "hello"]).is_err());
+        suite.kubectl([&format!("--context=sandbar-{CLUSTER}"), "get", "deployment", "hello"]).map(drop)
+    });
+    suite.sandbar(["rm", &other, "--yes"])?;
+    check?;
+    // The context that was current before comes back.
+    assert_eq!(suite.kubectl(["config", "current-context"])?.trim(), format!("sandbar-{CLUSTER}"));
+    Ok(())
+}
+
+fn remove(suite: &Suite) -> Outcome {
+    suite.up()?;
+    suite.sandbar(["rm", CLUSTER, "--yes"])?;
+    assert_eq!(suite.resources()?, Vec::<String>::new());
+    assert_eq!(fs::read_to_string(suite.kubeconfig()).unwrap(), KUBECONFIG);
+    // Again is no error, and then there is no such cluster.
+    suite.sandbar(["rm", CLUSTER, "--yes"])?;
+    assert_eq!(suite.sandbar_output(["status", CLUSTER])?.status.code(), Some(5));
+    assert!(!suite.sandbar(["ls"])?.contains(CLUSTER));
+    Ok(())
+}
+
+/// How many visits an answer of the application counts.
+fn visits(body: &str) -> Outcome<u64> {
+    let count = body.lines().find_map(|line| line.strip_prefix("Visits: ")?.trim().parse().ok());
+    count.ok_or_else(|| format!("no visits in {body:?}"))
+}
+
+/// The pods that an answer of the application lists.
+fn served(body: &str) -> Vec<String> {
+    body.lines().filter_map(|line| line.strip_prefix("- ")).map(str::to_owned).collect()
+}

@@ -1,0 +1,265 @@
+//! The one cluster of the walk, and what a user has at hand: the CLI, an ordinary kubectl, an HTTP client, Podman.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use sandbar::platform::{Limit, native};
+use serde_json::Value;
+
+/// Name of the cluster, and so of nothing that a user has.
+pub const CLUSTER: &str = "sandbar-walk";
+/// Name of its container, network and volume.
+pub const NODE: &str = "sandbar-sandbar-walk";
+/// How long anything may take that is awaited.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+
+/// What a step of the walk ends with.
+pub type Outcome<T = ()> = Result<T, String>;
+
+/// The surroundings of the walk.
+pub struct Suite {
+    home: tempfile::TempDir,
+    podman: PathBuf,
+    /// The report of the first `up`, or why there is none.
+    up: OnceLock<Outcome<Value>>,
+    kubectl: OnceLock<Outcome<PathBuf>>,
+}
+
+impl Suite {
+    /// The surroundings, or why this machine has not what the walk needs.
+    pub fn new() -> Outcome<Self> {
+        let podman = ["/usr/local/bin/podman", "/usr/bin/podman"]
+            .into_iter()
+            .map(PathBuf::from)
+            .find(|path| path.is_file())
+            .ok_or("podman is not installed")?;
+        let home = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let suite = Self { home, podman, up: OnceLock::new(), kubectl: OnceLock::new() };
+        let image = Self::image();
+        let present = suite.podman(["image", "exists", &image])?.status.success();
+        if present { Ok(suite) } else { Err(format!("there is no image {image}; `make image` builds it")) }
+    }
+
+    /// The node image of this version.
+    pub fn image() -> String {
+        format!("localhost/sandbar-node:{}", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The user's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.home.path().join("kube/config")
+    }
+
+    /// A folder for what a user would have in his own.
+    pub fn folder(&self, name: &str) -> Outcome<PathBuf> {
+        let folder = self.home.path().join(name);
+        fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        Ok(folder)
+    }
+
+    /// The cluster: the first one who asks makes it.
+    pub fn up(&self) -> Outcome<&Value> {
+        let report = self.up.get_or_init(|| {
+            self.sandbar(["rm", CLUSTER, "--yes"])?;
+            json(&self.sandbar(["up", CLUSTER, "--output", "json", "--timeout", "3m"])?)
+        });
+        report.as_ref().map_err(|error| format!("there is no cluster: {error}"))
+    }
+
+    /// Where the ingress answers on this host.
+    pub fn http(&self) -> Outcome<SocketAddr> {
+        let url = text(self.up()?, "/addresses/http")?;
+        let port = url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(80);
+        Ok((Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    /// Runs the CLI, which has to end with 0, and returns what it printed.
+    pub fn sandbar<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Outcome<String> {
+        succeed(self.command(env!("CARGO_BIN_EXE_sandbar")).args(arguments))
+    }
+
+    /// Runs the CLI and returns how it ended.
+    pub fn sandbar_output<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Outcome<Output> {
+        output(self.command(env!("CARGO_BIN_EXE_sandbar")).args(arguments))
+    }
+
+    /// Runs an ordinary kubectl on this host with the user's kubeconfig.
+    pub fn kubectl<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Outcome<String> {
+        succeed(self.kubectl_command()?.args(arguments))
+    }
+
+    /// kubectl of the node's Kubernetes version: the node image has it, and it runs anywhere.
+    pub fn kubectl_command(&self) -> Outcome<Command> {
+        let program = self.kubectl.get_or_init(|| {
+            let folder = self.folder("bin")?;
+            let made = self.podman_ok(["create", "--entrypoint", "/nothing", &Self::image()])?;
+            let container = made.trim();
+            let program = folder.join("sandbar-node");
+            let copied = self.podman_ok(["cp", &format!("{container}:/usr/bin/sandbar-node"), &path(&program)]);
+            self.podman_ok(["rm", container])?;
+            copied?;
+            let link = folder.join("kubectl");
+            symlink("sandbar-node", &link).map_err(|error| error.to_string())?;
+            Ok(link)
+        });
+        Ok(self.command(program.as_ref().map_err(Clone::clone)?))
+    }
+
+    /// Runs Podman and returns how it ended.
+    pub fn podman<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Outcome<Output> {
+        output(self.command(&self.podman).args(arguments))
+    }
+
+    /// Runs Podman, which has to end with 0, and returns what it printed.
+    pub fn podman_ok<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Outcome<String> {
+        succeed(self.command(&self.podman).args(arguments))
+    }
+
+    /// Names of everything of this cluster that Podman has.
+    pub fn resources(&self) -> Outcome<Vec<String>> {
+        let mut names = Vec::new();
+        for kind in [&["ps", "--all"][..], &["volume", "ls"], &["network", "ls"]] {
+            let form = if kind[0] == "ps" { "{{.Names}}" } else { "{{.Name}}" };
+            let listed = self.podman_ok(kind.iter().copied().chain(["--format", form]))?;
+            names
+                .extend(listed.lines().filter(|name| name.contains(CLUSTER)).map(|name| format!("{} {name}", kind[0])));
+        }
+        Ok(names)
+    }
+
+    /// Waits until the node says that it is healthy, and fails with what it waits for.
+    pub fn healthy(&self) -> Outcome {
+        eventually("the node is healthy", || {
+            let status = ["exec", NODE, "/usr/bin/sandbarctl", "status", "--wait", "healthy", "--timeout", "60s"];
+            let output = self.podman(status)?;
+            if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stdout).into_owned()) }
+        })
+    }
+
+    /// Ends a process in the node by its name, as the kernel would when memory is short.
+    pub fn kill_in_node(&self, program: &str) -> Outcome {
+        let script = format!(
+            "n=0; for p in /proc/[0-9]*; do read -r c <$p/comm && [ \"$c\" = {program} ] && kill -9 \"${{p#/proc/}}\" \
+             && n=1; done 2>/dev/null; [ $n = 1 ]"
+        );
+        self.podman_ok(["exec", NODE, "/bin/sh", "-c", &script]).map(drop)
+    }
+
+    /// A command with the user's surroundings and nothing of this process' own.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", self.home.path())
+            .env("SANDBAR_HOME", self.home.path().join("sandbar"))
+            .env("KUBECONFIG", self.kubeconfig())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Builds the example's image as its README says.
+    pub fn build_hello(&self, name: &str) -> Outcome {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hello");
+        let folder = self.folder("hello")?;
+        let program = folder.join("hello");
+        // Go's caches are the developer's own, or each run would compile the standard library.
+        let mut go = Command::new("go");
+        go.current_dir(&example).env("CGO_ENABLED", "0").args(["build", "-o", &path(&program), "."]);
+        succeed(&mut go)?;
+        fs::copy(example.join("Containerfile"), folder.join("Containerfile")).map_err(|error| error.to_string())?;
+        let limits = native().limits();
+        let mut arguments = vec!["build".to_owned(), "--quiet".to_owned(), "-t".to_owned(), name.to_owned()];
+        arguments.extend(ulimit("nofile", limits.open_files));
+        arguments.extend(ulimit("nproc", limits.processes));
+        arguments.push(path(&folder));
+        self.podman_ok(arguments).map(drop)
+    }
+}
+
+impl Drop for Suite {
+    fn drop(&mut self) {
+        if self.up.get().is_some()
+            && let Err(error) = self.sandbar(["rm", CLUSTER, "--yes"])
+        {
+            eprintln!("the cluster of the walk is left: {error}");
+        }
+    }
+}
+
+/// Tries until it works or patience is at an end; the error is the last one.
+pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Outcome<T>) -> Outcome<T> {
+    let started = Instant::now();
+    loop {
+        match attempt() {
+            Ok(value) => return Ok(value),
+            Err(error) if started.elapsed() > PATIENCE => {
+                return Err(format!("waited {PATIENCE:?} until {what}: {error}"));
+            }
+            // Another program's state; there is nothing to be told by.
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+/// Podman's own default limits may be above what it may set.
+fn ulimit(name: &str, limit: Limit) -> Vec<String> {
+    limit.hard.map(|hard| vec!["--ulimit".to_owned(), format!("{name}={hard}:{hard}")]).unwrap_or_default()
+}
+
+fn output(command: &mut Command) -> Outcome<Output> {
+    command.output().map_err(|error| format!("cannot run {command:?}: {error}"))
+}
+
+fn succeed(command: &mut Command) -> Outcome<String> {
+    let output = output(command)?;
+    check(command, &output)
+}
+
+fn check(command: &Command, output: &Output) -> Outcome<String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
+        Err(format!("{words:?}: {}\n{}{}", output.status, text(&output.stdout), text(&output.stderr)))
+    }
+}
+
+/// A path of this suite, all of which are text.
+pub fn path(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// A report.
+pub fn json(text: &str) -> Outcome<Value> {
+    serde_json::from_str(text).map_err(|error| format!("{error} in {text}"))
+}
+
+/// A text in a report.
+pub fn text<'a>(report: &'a Value, pointer: &str) -> Outcome<&'a str> {
+    report.pointer(pointer).and_then(Value::as_str).ok_or_else(|| format!("no {pointer} in {report}"))
+}
+
+/// `GET /` of a host behind the ingress: the body of an answer with status 200.
+pub fn get(socket: SocketAddr, host: &str) -> Outcome<String> {
+    let words = |error: std::io::Error| format!("GET http://{host} at {socket}: {error}");
+    let mut stream = TcpStream::connect_timeout(&socket, Duration::from_secs(5)).map_err(words)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(words)?;
+    write!(stream, "GET / HTTP/1.0\r\nHost: {host}\r\n\r\n").map_err(words)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(words)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("no answer: {answer:?}"))?;
+    if head.split(' ').nth(1) == Some("200") {
+        Ok(body.to_owned())
+    } else {
+        Err(format!("GET http://{host}: {answer}"))
+    }
+}
