@@ -88,8 +88,12 @@ def limits():
     arguments = []
     for name, which in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
         hard = resource.getrlimit(which)[1]
-        if hard != resource.RLIM_INFINITY:
-            arguments += ["--ulimit", f"{name}={hard}:{hard}"]
+        if hard == resource.RLIM_INFINITY:
+            continue
+        if name == "nproc":
+            # Podman lowers its own limit to the highest process number.
+            hard = min(hard, int(pathlib.Path("/proc/sys/kernel/pid_max").read_text(encoding="ascii")))
+        arguments += ["--ulimit", f"{name}={hard}:{hard}"]
     return arguments
 
 
@@ -180,7 +184,7 @@ class Bench:
         return timed(self.sandbar, *arguments, env=self.environment)
 
     def calibrate(self):
-        trivial = [PODMAN, "run", "--rm", *limits(), "--entrypoint", "/usr/bin/sandbarctl", self.image, "--help"]
+        trivial = [PODMAN, "run", "--rm", *limits(), "--entrypoint", "/usr/bin/sandbarctl", self.image, "version"]
         self.trivial.add(timed(*trivial))
         self.loop.add(fixed_loop())
 

@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use sandbar::platform::{Limit, native};
+use sandbar::platform::native;
 use serde_json::Value;
 
 /// Name of the cluster, and so of nothing that a user has.
@@ -175,10 +175,11 @@ impl Suite {
         go.current_dir(&example).env("CGO_ENABLED", "0").args(["build", "-o", &path(&program), "."]);
         succeed(&mut go)?;
         fs::copy(example.join("Containerfile"), folder.join("Containerfile")).map_err(|error| error.to_string())?;
-        let limits = native().limits();
         let mut arguments = vec!["build".to_owned(), "--quiet".to_owned(), "-t".to_owned(), name.to_owned()];
-        arguments.extend(ulimit("nofile", limits.open_files));
-        arguments.extend(ulimit("nproc", limits.processes));
+        // Podman's own default may be above what it may set.
+        if let Some(hard) = native().limits().open_files.hard {
+            arguments.push(format!("--ulimit=nofile={hard}:{hard}"));
+        }
         arguments.push(path(&folder));
         self.podman_ok(arguments).map(drop)
     }
@@ -207,11 +208,6 @@ pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Outcome<T>) -> Out
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
     }
-}
-
-/// Podman's own default limits may be above what it may set.
-fn ulimit(name: &str, limit: Limit) -> Vec<String> {
-    limit.hard.map(|hard| vec!["--ulimit".to_owned(), format!("{name}={hard}:{hard}")]).unwrap_or_default()
 }
 
 fn output(command: &mut Command) -> Outcome<Output> {
