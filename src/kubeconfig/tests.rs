@@ -145,6 +145,7 @@ fn merging_and_removing_gives_the_same_bytes() {
         kubectl,
         pretty,
         "{\"clusters\":[{\"name\":\"a\"}],\"contexts\":[],\"users\":[{\"name\":\"u\"}]}",
+        "{\n\t\"clusters\": [],\n\t\"contexts\": [],\n\t\"users\": [{\"name\": \"u\", \"user\": {}}]\n}\n",
         "---\nclusters: []\ncontexts: [] # none\n\nusers: []\n...\n",
         "kind: Config\nclusters:\n-\n  # first\n  name: x\n  cluster: {server: y}\ncontexts: []\nusers: []\n",
         "clusters:\n- name: x\n  note: |\n    text\n\n    # no comment\n\n# a comment\ncontexts: [{name: a}]\nusers: []\n",
