@@ -136,6 +136,8 @@ func setFeatureGates(settings *config.Config) error {
 	gates := map[string]bool{
 		// A lease that is renewed every ten seconds for ever, to tell several API servers apart.
 		"APIServerIdentity": false,
+		// Between several API servers; it needs their identities.
+		"UnknownVersionInteroperabilityProxy": false,
 	}
 	for name, enabled := range settings.FeatureGates() {
 		gates[name] = enabled
