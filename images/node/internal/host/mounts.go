@@ -97,8 +97,11 @@ func (p *preparer) temporaryFileSystems() error {
 	return nil
 }
 
-// remount takes options off a mount.
+// remount takes options off a mount, if it has any of them.
 func (p *preparer) remount(m mount, without ...string) error {
+	if !slices.ContainsFunc(without, func(option string) bool { return slices.Contains(m.options, option) }) {
+		return nil
+	}
 	flags := uintptr(unix.MS_REMOUNT | unix.MS_BIND)
 	for option, flag := range map[string]uintptr{
 		"ro": unix.MS_RDONLY, "nosuid": unix.MS_NOSUID, "nodev": unix.MS_NODEV, "noexec": unix.MS_NOEXEC,
