@@ -47,7 +47,11 @@ func (*APIServer) Needs() []string { return []string{etcd.Name} }
 
 // Run serves until ctx is cancelled. It is ready when /readyz says so.
 func (a *APIServer) Run(ctx context.Context, ready func()) error {
-	server, err := a.construct(ctx)
+	bootstrapped, err := isBootstrapped(ctx, a.options.EtcdEndpoint)
+	if err != nil {
+		return err
+	}
+	server, err := a.construct(ctx, bootstrapped)
 	if err != nil {
 		return err
 	}
@@ -66,15 +70,20 @@ func (a *APIServer) Run(ctx context.Context, ready func()) error {
 	readyCtx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		if err := p.wait(readyCtx); err == nil {
-			ready()
+		if err := p.wait(readyCtx); err != nil {
+			return
+		}
+		ready()
+		if bootstrapped {
+			bootstrapLater(readyCtx, loopback)
 		}
 	}()
 	return prepared.Run(ctx)
 }
 
 // construct builds the chain of the three API servers: aggregator, Kubernetes' own, custom resources.
-func (a *APIServer) construct(ctx context.Context) (*aggregatorapiserver.APIAggregator, error) {
+// With a bootstrapped datastore, its start does not wait for the objects that every cluster has.
+func (a *APIServer) construct(ctx context.Context, bootstrapped bool) (*aggregatorapiserver.APIAggregator, error) {
 	options, err := build(a.options)
 	if err != nil {
 		return nil, err
@@ -89,6 +98,15 @@ func (a *APIServer) construct(ctx context.Context) (*aggregatorapiserver.APIAggr
 	config, err := app.NewConfig(completed)
 	if err != nil {
 		return nil, err
+	}
+	if bootstrapped {
+		for _, provider := range bootstrapHooks {
+			name, _, err := provider.PostStartHook()
+			if err != nil {
+				return nil, err
+			}
+			config.KubeAPIs.ControlPlane.Generic.DisabledPostStartHooks.Insert(name)
+		}
 	}
 	completedConfig, err := config.Complete()
 	if err != nil {
