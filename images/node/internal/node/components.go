@@ -114,7 +114,13 @@ func (n *node) etcd() (component.Component, error) {
 
 func (n *node) apiServer() (component.Component, error) {
 	settings := n.config.APIServer
+	// Bound before anything slow: who asks early waits for an answer instead of having to ask again.
+	listener, err := net.Listen("tcp4", fmt.Sprintf(":%d", apiPort))
+	if err != nil {
+		return nil, err
+	}
 	options := apiserver.Options{
+		Listener:     listener,
 		EtcdEndpoint: "unix://" + n.layout.EtcdSocket(), PKI: n.pki, RunDir: n.layout.RunPKI(), Port: apiPort,
 		AdvertiseAddress: n.advertise.AsSlice(), ServiceCIDRs: n.config.Network.ServiceNetwork,
 		ServiceNodePorts: n.config.Network.ServiceNodePortRange,
@@ -200,7 +206,8 @@ func (n *node) kubelet() (component.Component, error) {
 		PrepareImages: func(ctx context.Context) error {
 			return n.images.Ensure(ctx, containerdconfig.PauseImage, n.layout.SeedPauseImage())
 		},
-		Needs: []string{apiserver.Name, attachdetach.Name},
+		// Not the API server: it starts beside it, and its first requests wait in the listener's queue.
+		Needs: []string{attachdetach.Name},
 	}), nil
 }
 
