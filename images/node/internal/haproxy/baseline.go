@@ -10,8 +10,8 @@ import (
 
 // Baseline is the configuration of a HAProxy that nobody has configured yet: port 80 answers the health host, and 503 for
 // everything else, since what will be routed is not known. Port 443 is not served: without a certificate there is nothing
-// to say, and connections wait in the listen queue until the first real configuration is there. clusterID goes into the health answer and may hold letters, digits, '-', '_' and '.' only
-// (anything else is left out).
+// to say, and connections wait in the listen queue until the first real configuration is there. clusterID goes into the
+// health answer; what it holds beside letters, digits, '-', '_' and '.' is left out.
 func Baseline(clusterID string) []byte {
 	return BaselineIn(Folder(paths.Default().HAProxy()), clusterID)
 }

@@ -55,7 +55,9 @@ func expectNoFailure(t *testing.T, result haproxytest.Result) {
 
 func TestBaselineAnswersTheHealthHostOnly(t *testing.T) {
 	eachHAProxy(t, func(t *testing.T, p *haproxytest.Process) {
-		for host, want := range map[string]string{haproxy.HealthHost: "200 OK: ok", "other": "503 Service Unavailable: starting\n"} {
+		for host, want := range map[string]string{
+			haproxy.HealthHost: "200 OK: ok", "other": "503 Service Unavailable: starting\n",
+		} {
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.HTTP, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -162,7 +164,8 @@ func TestARefusedConfigurationLeavesTheOldOne(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, entry := range entries {
-			if name := entry.Name(); strings.HasPrefix(name, "files-") && name != good.FilesFolder || strings.Contains(name, ".new") {
+			name := entry.Name()
+			if strings.HasPrefix(name, "files-") && name != good.FilesFolder || strings.Contains(name, ".new") {
 				t.Errorf("%s was left behind", name)
 			}
 		}

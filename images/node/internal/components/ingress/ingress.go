@@ -1,8 +1,8 @@
 // Package ingress is the node's ingress controller: it follows Ingress objects and what they name, and keeps HAProxy, which
 // sandbar-init runs, configured accordingly.
 //
-// Data goes one way: objects → package translate → package model → package render → package haproxy. This package has the
-// loop around it, which is the only part with effects: informers, when to act, the status of Ingresses, and events.
+// Data goes one way: objects → package translate → package model → package render → package haproxy. This package has
+// the loop around it, which is the only part with effects: informers, when to act, the status of Ingresses, and events.
 package ingress
 
 import (

@@ -155,7 +155,8 @@ func TestIngressFromObjectToAnswer(t *testing.T) {
 				t.Errorf("%s is answered by %q", host, got)
 			}
 		}
-		conn, err := tls.Dial("tcp", n.haproxy.HTTPS, &tls.Config{InsecureSkipVerify: true, ServerName: "hello.default.localhost"})
+		conn, err := tls.Dial("tcp", n.haproxy.HTTPS,
+			&tls.Config{InsecureSkipVerify: true, ServerName: "hello.default.localhost"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +189,9 @@ func TestIngressFromObjectToAnswer(t *testing.T) {
 			haproxytest.Eventually(t, "the second endpoint is drained", func() bool { return n.servers(t, haproxy.Drain) == 1 })
 			load.Await(40)
 			must(t, slices.Delete(ctx, "hello-2", metav1.DeleteOptions{}))
-			haproxytest.Eventually(t, "the second endpoint is gone", func() bool { return n.servers(t, haproxy.Ready, haproxy.Drain) == 1 })
+			haproxytest.Eventually(t, "the second endpoint is gone", func() bool {
+				return n.servers(t, haproxy.Ready, haproxy.Drain) == 1
+			})
 		}
 		if got := n.haproxy.Worker(t); got != worker {
 			t.Errorf("endpoints made worker %d of %d: there was a reload", got, worker)
@@ -207,7 +210,8 @@ func TestIngressFromObjectToAnswer(t *testing.T) {
 		}
 		result := load.Stop()
 		if len(result.Failures) > 0 || len(result.Bodies) != 2 {
-			t.Errorf("%d of %d requests failed: %v; answers %v", len(result.Failures), result.Requests, result.Failures, result.Bodies)
+			t.Errorf("%d of %d requests failed: %v; answers %v",
+				len(result.Failures), result.Requests, result.Failures, result.Bodies)
 		}
 
 		// The last endpoint ends.
@@ -240,7 +244,7 @@ func (n *node) servers(t testing.TB, states ...haproxy.State) int {
 
 func TestACertificateThatHAProxyRefusesHoldsUpNobody(t *testing.T) {
 	haproxytest.Each(t, func(t *testing.T, binary string) {
-		n := start(t, binary, fake.NewClientset(serviceFor("hello"), sliceFor(t, "hello-1", "hello", haproxytest.Named(t, "one"))))
+		n := start(t, binary, fake.NewClientset())
 		owner := model.Ref{Kind: "Secret", Namespace: "ns", Name: "bad"}
 		cert, key := haproxytest.Certificate(t, "good.example")
 		m := model.Model{
@@ -301,7 +305,9 @@ func TestHealsWhenHAProxyIsKilledAndWhenTheNodeRestarts(t *testing.T) {
 		if err := n.Check(t.Context()); err == nil || !strings.Contains(err.Error(), `runs configuration "baseline"`) {
 			t.Errorf("the check says %v", err)
 		}
-		haproxytest.Eventually(t, "the configuration is back", func() bool { return n.answer("hello.default.localhost") == "two" })
+		haproxytest.Eventually(t, "the configuration is back", func() bool {
+			return n.answer("hello.default.localhost") == "two"
+		})
 		if err := n.Check(t.Context()); err != nil {
 			t.Errorf("the check says %v", err)
 		}
@@ -354,24 +360,27 @@ func TestARenewedDefaultCertificateIsServed(t *testing.T) {
 
 func TestObjectsAreStripped(t *testing.T) {
 	meta := metav1.ObjectMeta{
-		Name: "n", Namespace: "ns", UID: "u", ResourceVersion: "1", Labels: map[string]string{"a": "b", discoveryv1.LabelServiceName: "s"},
+		Name: "n", Namespace: "ns", UID: "u", ResourceVersion: "1",
+		Labels:      map[string]string{"a": "b", discoveryv1.LabelServiceName: "s"},
 		Annotations: map[string]string{"a": "b"}, ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m"}},
 	}
 	kept := metav1.ObjectMeta{Name: "n", Namespace: "ns", UID: "u", ResourceVersion: "1"}
 	keptSlice := kept
 	keptSlice.Labels = map[string]string{discoveryv1.LabelServiceName: "s"}
-	node := "node"
+	node, ports := "node", []corev1.ServicePort{{Port: 1}}
 	for _, test := range []struct{ in, want runtime.Object }{
 		{
 			&corev1.Secret{ObjectMeta: meta, Data: map[string][]byte{"tls.crt": {1}, "tls.key": {2}, "other": {3}}},
 			&corev1.Secret{ObjectMeta: kept, Data: map[string][]byte{"tls.crt": {1}, "tls.key": {2}}},
 		},
 		{
-			&corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Type: "X", ClusterIP: "1", Ports: []corev1.ServicePort{{Port: 1}}}},
-			&corev1.Service{ObjectMeta: kept, Spec: corev1.ServiceSpec{Type: "X", Ports: []corev1.ServicePort{{Port: 1}}}},
+			&corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Type: "X", ClusterIP: "1", Ports: ports}},
+			&corev1.Service{ObjectMeta: kept, Spec: corev1.ServiceSpec{Type: "X", Ports: ports}},
 		},
 		{
-			&discoveryv1.EndpointSlice{ObjectMeta: meta, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"1"}, NodeName: &node}}},
+			&discoveryv1.EndpointSlice{
+				ObjectMeta: meta, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"1"}, NodeName: &node}},
+			},
 			&discoveryv1.EndpointSlice{ObjectMeta: keptSlice, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"1"}}}},
 		},
 	} {

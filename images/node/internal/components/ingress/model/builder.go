@@ -14,7 +14,6 @@ type routeKey struct {
 type Builder struct {
 	routes   []Route
 	taken    map[routeKey]Ref
-	hosts    map[string]bool
 	backends map[string]Backend
 	names    map[string]Ref
 	certs    []Certificate
@@ -24,7 +23,6 @@ type Builder struct {
 func NewBuilder() *Builder {
 	return &Builder{
 		taken:    map[routeKey]Ref{},
-		hosts:    map[string]bool{},
 		backends: map[string]Backend{},
 		names:    map[string]Ref{},
 	}
@@ -37,16 +35,12 @@ func (b *Builder) Route(route Route) (Ref, bool) {
 		return owner, false
 	}
 	b.taken[key] = route.Owner
-	b.hosts[route.Host] = true
 	b.routes = append(b.routes, route)
 	return route.Owner, true
 }
 
 // Routes are those added so far, in that order.
 func (b *Builder) Routes() []Route { return slices.Clone(b.routes) }
-
-// HasHost says whether there is a route of exactly this host.
-func (b *Builder) HasHost(host string) bool { return b.hosts[host] }
 
 // HasBackend says whether there is a backend of that ID.
 func (b *Builder) HasBackend(id string) bool {

@@ -66,7 +66,8 @@ func roundTrip(t testing.TB, conn net.Conn, host, path string) (*http.Response, 
 	t.Helper()
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n", path, host)
+	_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n",
+		path, host)
 	if err != nil {
 		t.Fatal(err)
 	}

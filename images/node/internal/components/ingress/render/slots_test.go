@@ -79,7 +79,8 @@ func TestAssignKeepsWhatItCan(t *testing.T) {
 			}
 		}
 		next := assign(running, endpoints)
-		if len(next) != len(running) && len(running) >= len(endpoints) && len(running) > 0 && !tooMany(len(running), len(endpoints)) {
+		fits := len(running) > 0 && len(running) >= len(endpoints) && !tooMany(len(running), len(endpoints))
+		if fits && len(next) != len(running) {
 			t.Fatalf("%d servers became %d for %d endpoints", len(running), len(next), len(endpoints))
 		}
 		at := map[netip.AddrPort]int{}
@@ -125,7 +126,9 @@ func TestOnlyServersLeaveTheDescriptionAlone(t *testing.T) {
 		change func(*model.Model, *Settings)
 	}{
 		{"nothing", true, func(*model.Model, *Settings) {}},
-		{"an endpoint more", true, func(m *model.Model, _ *Settings) { m.Backends[0].Servers = append(m.Backends[0].Servers, endpoint(2)) }},
+		{"an endpoint more", true, func(m *model.Model, _ *Settings) {
+			m.Backends[0].Servers = append(m.Backends[0].Servers, endpoint(2))
+		}},
 		{"no endpoint", true, func(m *model.Model, _ *Settings) { m.Backends[0].Servers = nil }},
 		{"weight", true, func(m *model.Model, _ *Settings) { m.Backends[0].Servers[0].Weight = 9 }},
 		{"draining", true, func(m *model.Model, _ *Settings) { m.Backends[0].Servers[0].Draining = true }},

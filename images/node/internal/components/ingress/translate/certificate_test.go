@@ -77,6 +77,7 @@ func TestStrength(t *testing.T) {
 		return &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), bits-1), E: 65537}
 	}
 	issuer, subject := []byte("issuer"), []byte("subject")
+	sha1 := x509.SHA1WithRSA
 	for _, test := range []struct {
 		name string
 		cert x509.Certificate
@@ -84,8 +85,8 @@ func TestStrength(t *testing.T) {
 	}{
 		{"RSA 2048", x509.Certificate{PublicKey: rsaOf(2048), SignatureAlgorithm: x509.SHA256WithRSA}, true},
 		{"RSA 1024", x509.Certificate{PublicKey: rsaOf(1024), SignatureAlgorithm: x509.SHA256WithRSA}, false},
-		{"SHA-1 of an issuer", x509.Certificate{RawIssuer: issuer, RawSubject: subject, SignatureAlgorithm: x509.SHA1WithRSA}, false},
-		{"SHA-1 of its own", x509.Certificate{RawIssuer: issuer, RawSubject: issuer, SignatureAlgorithm: x509.SHA1WithRSA}, true},
+		{"SHA-1 of an issuer", x509.Certificate{RawIssuer: issuer, RawSubject: subject, SignatureAlgorithm: sha1}, false},
+		{"SHA-1 of its own", x509.Certificate{RawIssuer: issuer, RawSubject: issuer, SignatureAlgorithm: sha1}, true},
 	} {
 		if err := strength(&test.cert); (err == nil) != test.ok {
 			t.Errorf("%s: %v", test.name, err)

@@ -23,10 +23,12 @@ import (
 
 // hostileStrings are pieces of what somebody would write into an object to get a directive into a configuration.
 var hostileStrings = []string{
-	"", "/", "a", "*.", "*", ".", "..", "\n", "\r\n", "\x00", " ", "\t", "#", "'", `"`, `\`, "%[env(PATH)]", "$HOME", "${HOME}",
+	"", "/", "a", "*.", "*", ".", "..", "\n", "\r\n", "\x00", " ", "\t", "#", "'", `"`, `\`,
+	"%[env(PATH)]", "$HOME", "${HOME}",
 	"\nbackend evil\n  server e 10.0.0.1:80", "' string 'x", "a.example", "*.a.example", "healthz.sandbar.internal",
 	"/a\nb evil", "/a b", "/a evil\n", "://", "é", "\u2028", "[::1]", "a:b", "{", "}", "if { always_true }",
-	"nowhere", "../../etc/passwd", "/proc/self/environ", "-f", "|", ";", "@1", strings.Repeat("x", 300), strings.Repeat("/y", 9000),
+	"nowhere", "../../etc/passwd", "/proc/self/environ", "-f", "|", ";", "@1",
+	strings.Repeat("x", 300), strings.Repeat("/y", 9000),
 }
 
 // hostile makes a cluster of one Ingress with the given strings wherever a string can be.
@@ -66,8 +68,10 @@ func hostile(namespace, host, path, service, port, secret, annotation string, nu
 		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: port, Port: number, AppProtocol: &annotation}}},
 	}
 	o.slices[namespace+"/"+service] = []*discoveryv1.EndpointSlice{{
-		Ports:     []discoveryv1.EndpointPort{{Name: &port, Port: &number}},
-		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{host}}, {Addresses: []string{"10.1.2.3"}}, {Addresses: []string{"fe80::1%" + path}}},
+		Ports: []discoveryv1.EndpointPort{{Name: &port, Port: &number}},
+		Endpoints: []discoveryv1.Endpoint{
+			{Addresses: []string{host}}, {Addresses: []string{"10.1.2.3"}}, {Addresses: []string{"fe80::1%" + path}},
+		},
 	}}
 	o.secrets[namespace+"/"+secret] = &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: secret},
@@ -107,7 +111,8 @@ func expectInnocent(t *testing.T, output render.Output) {
 			t.Errorf("a line of the configuration is %q", line)
 		}
 	}
-	entry := regexp.MustCompile(`^(\.?[a-z0-9][a-z0-9.-]*)?/[!$%&()*+,\-./0-9:;<=>?@A-Z\[\]^_` + "`" + `a-z{|}~]* ` + id + "\n$")
+	entry := regexp.MustCompile(`^(\.?[a-z0-9][a-z0-9.-]*)?/` +
+		`[!$%&()*+,\-./0-9:;<=>?@A-Z\[\]^_` + "`" + `a-z{|}~]* ` + id + "\n$")
 	for _, name := range []string{"exact.map", "prefix.map"} {
 		for line := range strings.Lines(string(output.Configuration.Files[name])) {
 			if !entry.MatchString(line) || len(line) > 8192 {
