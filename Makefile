@@ -2,9 +2,28 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
+SANDBAR = $${CARGO_TARGET_DIR:-target}/release/sandbar
+# The same flags everywhere, so that what one target compiles the next finds in the cache.
+GO = CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false" go
+GO_TAGS = -tags "no_aufs no_btrfs no_devmapper no_zfs"
+
 .PHONY: help
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 18
+
+.PHONY: up
+up: ## install what is missing, build everything, start a cluster in Podman
+	@scripts/requirements.sh up
+	@$(MAKE) --no-print-directory cli image
+	@"$(SANDBAR)" up
+
+.PHONY: cli
+cli: ## build the command-line tool, target/release/sandbar
+	@cargo build --release --locked
+
+.PHONY: install
+install: cli ## put the command-line tool into ~/.cargo/bin
+	@cargo install --path . --locked --quiet --force
 
 .PHONY: node
 node: ## build the node's programs into build/
@@ -14,7 +33,39 @@ node: ## build the node's programs into build/
 image: ## build the node image, localhost/sandbar-node
 	@images/build.sh image
 
+.PHONY: completions
+completions: ## write completions/ anew after a change of the command line
+	@mkdir -p completions
+	@cargo run --quiet --locked -- completions bash > completions/sandbar.bash
+	@cargo run --quiet --locked -- completions zsh > completions/_sandbar
+	@cargo run --quiet --locked -- completions fish > completions/sandbar.fish
+
+.PHONY: check
+check: ## formatting, lints, unit and command-line tests: the quick part
+	@cargo fmt --check
+	@cargo clippy --quiet --locked --all-targets -- -D warnings
+	@cargo test --quiet --locked --lib --bins --test cli
+
+.PHONY: lint
+lint: ## every linter, of Rust, Go and the shell
+	@cargo fmt --check
+	@cargo clippy --quiet --locked --all-targets -- -D warnings
+	@unformatted=$$(gofmt -l images/node examples); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted" >&2; exit 1; }
+	@cd images/node && $(GO) vet $(GO_TAGS) ./...
+	@cd examples/hello && $(GO) vet ./...
+	@shellcheck scripts/*.sh images/build.sh images/*/build.sh .ci/run
+
+.PHONY: test
+test: ## every test there is, real engines included; installs what is missing
+	@scripts/requirements.sh test
+	@$(MAKE) --no-print-directory lint image
+	@cd images/node && $(GO) test $(GO_TAGS) ./...
+	@cargo test --locked
+
 .PHONY: bench
-bench: image ## measure the figures of docs/performance.md and write its table
-	@cargo build --release --locked
-	@bench/bench.py --sandbar "$${CARGO_TARGET_DIR:-target}/release/sandbar" --json build/bench.json --write docs/performance.md
+bench: cli image ## measure the figures of docs/performance.md and write its table
+	@bench/bench.py --sandbar "$(SANDBAR)" --json build/bench.json --write docs/performance.md
+
+.PHONY: clean
+clean: ## remove what was built; clusters and the engine's images stay
+	@rm -rf build target
