@@ -255,6 +255,32 @@ func TestTagAndRemove(t *testing.T) {
 	}
 }
 
+// TestRemoveOneOfTwoCopies: an image that is there compressed and uncompressed stays when one of them goes.
+func TestRemoveOneOfTwoCopies(t *testing.T) {
+	store := newStore(t)
+	layer := layerOf(t, 40, 1000)
+	compressed, config := gzipOf(t, layer), configOf(t, "amd64", layer)
+	manifest := manifestOf(t, config, compressed)
+	importAll(t, store, tarOf(t, dockerFiles(t, config, []string{"localhost/copy:1"}, layer)...))
+	importAll(t, store, tarOf(t,
+		file{name: "index.json", data: indexOf(t, named(descriptorOf(ocispec.MediaTypeImageManifest, manifest), "localhost/copy:2"))},
+		blobFile(manifest), blobFile(config), blobFile(compressed),
+	))
+	if err := store.Remove(context.Background(), []string{"localhost/copy:1"}); err != nil {
+		t.Fatal(err)
+	}
+	tagged, err := store.Tag(context.Background(), digest.FromBytes(config).String(), []string{"localhost/copy:3"})
+	if err != nil || len(tagged) != 1 {
+		t.Fatalf("got %v, %v", tagged, err)
+	}
+	if err := store.Remove(context.Background(), []string{digest.FromBytes(config).String()}); err != nil {
+		t.Fatal(err)
+	}
+	if find(t, store, "localhost/copy:2") != nil || find(t, store, "localhost/copy:3") != nil {
+		t.Error("removing by ID must remove every name")
+	}
+}
+
 // TestNameMoves: a name that is imported again belongs to the new image.
 func TestNameMoves(t *testing.T) {
 	store := newStore(t)

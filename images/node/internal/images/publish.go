@@ -209,11 +209,14 @@ func (s *Store) Remove(ctx context.Context, names []string) error {
 		}
 		doomed = append(doomed, found...)
 	}
+	// The record that CRI keeps under an ID would keep the content for ever, once no name is left.
+	needed := map[string]bool{}
 	for _, image := range list {
-		last := !slices.ContainsFunc(image.Names, func(name string) bool { return !slices.Contains(doomed, name) })
-		if last {
-			// The record that CRI keeps under the ID would keep the content for ever.
-			doomed = append(doomed, image.ID)
+		needed[image.ID] = needed[image.ID] || slices.ContainsFunc(image.Names, func(name string) bool { return !slices.Contains(doomed, name) })
+	}
+	for id, needed := range needed {
+		if !needed {
+			doomed = append(doomed, id)
 		}
 	}
 	for n, name := range doomed {
@@ -236,18 +239,23 @@ func resolveName(list []contract.Image, name string) ([]string, error) {
 		}
 		full = normal
 	}
+	var found []string
 	for _, image := range list {
 		byID := image.ID == name
-		if !byID && !slices.Contains(image.Names, full) {
+		switch {
+		case !byID && !slices.Contains(image.Names, full):
 			continue
-		}
-		if image.Pinned {
+		case image.Pinned:
 			return nil, fmt.Errorf("%s is part of the node and cannot be removed", name)
+		case byID:
+			// Two manifests may have one configuration, such as a compressed and an uncompressed copy.
+			found = append(found, image.Names...)
+		default:
+			found = append(found, full)
 		}
-		if byID {
-			return image.Names, nil
-		}
-		return []string{full}, nil
 	}
-	return nil, fmt.Errorf("the node has no image %s", name)
+	if len(found) == 0 {
+		return nil, fmt.Errorf("the node has no image %s", name)
+	}
+	return found, nil
 }
