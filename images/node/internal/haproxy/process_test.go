@@ -83,12 +83,12 @@ func TestReloadsUnderLoadFailNoRequest(t *testing.T) {
 	eachHAProxy(t, func(t *testing.T, p *haproxytest.Process) {
 		address := haproxytest.Named(t, "one")
 		install(t, p, configuration(p, "gen-0", address))
-		load := haproxytest.StartLoad(t, p.HTTP, "x", 6)
-		for i := range 8 {
-			load.Await(100)
+		load := haproxytest.StartLoad(t, p.HTTP, "x", 4)
+		for i := range 5 {
+			load.Await(60)
 			install(t, p, configuration(p, fmt.Sprintf("gen-%d", i+1), address))
 		}
-		load.Await(100)
+		load.Await(60)
 		expectNoFailure(t, load.Stop())
 	})
 }
@@ -100,7 +100,7 @@ func TestServerUpdatesUnderLoadFailNoRequest(t *testing.T) {
 		spare := "127.0.0.1:1 disabled"
 		install(t, p, configuration(p, "gen", addresses[0], spare, spare))
 		worker := p.Worker(t)
-		load := haproxytest.StartLoad(t, p.HTTP, "x", 6)
+		load := haproxytest.StartLoad(t, p.HTTP, "x", 4)
 		is := []haproxy.Server{
 			{Name: "s1", Address: netip.MustParseAddrPort(addresses[0]), Weight: 1, State: haproxy.Ready},
 			{Name: "s2", Address: netip.MustParseAddrPort("127.0.0.1:1"), Weight: 1, State: haproxy.Maintenance},
@@ -108,7 +108,7 @@ func TestServerUpdatesUnderLoadFailNoRequest(t *testing.T) {
 		}
 		change := func(i int, change func(*haproxy.Server)) {
 			t.Helper()
-			load.Await(50)
+			load.Await(25)
 			wanted := is[i]
 			change(&wanted)
 			if err := runtime.Update(t.Context(), "b", is[i], wanted); err != nil {
@@ -120,7 +120,7 @@ func TestServerUpdatesUnderLoadFailNoRequest(t *testing.T) {
 				t.Fatalf("servers are %+v, %v, want %+v", got, err, is)
 			}
 		}
-		for round := range 6 {
+		for round := range 3 {
 			at := func(k int) netip.AddrPort { return netip.MustParseAddrPort(addresses[(round+k)%3]) }
 			change(1, func(s *haproxy.Server) { s.Address, s.State, s.Weight = at(1), haproxy.Ready, 2+round })
 			change(0, func(s *haproxy.Server) { s.State = haproxy.Drain })
@@ -129,7 +129,7 @@ func TestServerUpdatesUnderLoadFailNoRequest(t *testing.T) {
 			change(0, func(s *haproxy.Server) { s.Address = at(0) }) // moved while it serves
 			change(1, func(s *haproxy.Server) { s.State = haproxy.Maintenance })
 		}
-		load.Await(50)
+		load.Await(25)
 		result := load.Stop()
 		expectNoFailure(t, result)
 		if len(result.Bodies) != 3 {

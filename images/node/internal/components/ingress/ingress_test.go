@@ -180,14 +180,14 @@ func TestIngressFromObjectToAnswer(t *testing.T) {
 			_, err = slices.Create(ctx, sliceFor(t, "hello-2", "hello", two), metav1.CreateOptions{})
 			must(t, err)
 			haproxytest.Eventually(t, "the second endpoint serves", func() bool { return n.servers(t, haproxy.Ready) == 2 })
-			load.Await(40)
+			load.Await(20)
 			ending := sliceFor(t, "hello-2", "hello", two)
 			no, yes := false, true
 			ending.Endpoints[0].Conditions = discoveryv1.EndpointConditions{Ready: &no, Serving: &yes, Terminating: &yes}
 			_, err = slices.Update(ctx, ending, metav1.UpdateOptions{})
 			must(t, err)
 			haproxytest.Eventually(t, "the second endpoint is drained", func() bool { return n.servers(t, haproxy.Drain) == 1 })
-			load.Await(40)
+			load.Await(20)
 			must(t, slices.Delete(ctx, "hello-2", metav1.DeleteOptions{}))
 			haproxytest.Eventually(t, "the second endpoint is gone", func() bool {
 				return n.servers(t, haproxy.Ready, haproxy.Drain) == 1
