@@ -139,7 +139,9 @@ impl From<NodeError> for Failure {
             error @ NodeError::Contract { .. } => {
                 Self::new(FailureKind::Failed, error).hint("use the sandbar that made the cluster, or make it anew")
             }
-            error @ (NodeError::Failed { .. } | NodeError::Malformed { .. }) => Self::new(FailureKind::Failed, error),
+            error @ (NodeError::Failed { .. } | NodeError::Malformed { .. } | NodeError::Input(_)) => {
+                Self::new(FailureKind::Failed, error)
+            }
         }
     }
 }

@@ -103,7 +103,9 @@ impl Wait<'_> {
             };
             match error {
                 NodeError::TimedOut { .. } => return Err(self.timed_out(waited_for(last.as_ref()))),
-                NodeError::Malformed { .. } | NodeError::Contract { .. } => return Err(error.into()),
+                NodeError::Malformed { .. } | NodeError::Contract { .. } | NodeError::Input(_) => {
+                    return Err(error.into());
+                }
                 NodeError::Engine(_) | NodeError::Failed { .. } | NodeError::NotReachable { .. } => {}
             }
             if self.limit.left().is_zero() {

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
-use super::{CONTRACT_VERSION, Node, NodeError, NodeImage, StatusReport, VersionReport};
-use crate::engine::{Engine, ExecControl, ExecRequest, ExecSession, Reader};
+use super::{CONTRACT_VERSION, ImportedImage, Node, NodeError, NodeImage, StatusReport, VersionReport};
+use crate::engine::{Engine, ExecControl, ExecRequest, ExecSession, Reader, Writer};
 
 /// Longest output of one call that is kept; a report is a few kilobytes.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
@@ -139,6 +139,59 @@ impl Node for NodeClient {
         Ok(answer.json::<Images>()?.images)
     }
 
+    async fn image_missing(&self, digests: &[String]) -> Result<Vec<String>, NodeError> {
+        let asked = digests.iter().fold(String::new(), |lines, digest| lines + digest + "\n");
+        let answer = self.call(&["image", "missing"], Some(asked.as_bytes()), CALL).await?.succeeded()?;
+        let text = String::from_utf8_lossy(&answer.stdout);
+        let missing: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        if let Some(other) = missing.iter().find(|digest| !digests.contains(digest)) {
+            let reason = format!("{other:?} was not asked for");
+            return Err(NodeError::Malformed { command: answer.command, reason });
+        }
+        Ok(missing)
+    }
+
+    async fn image_tag(&self, id: &str, names: &[String]) -> Result<(), NodeError> {
+        let arguments: Vec<_> = ["image", "tag", id].into_iter().chain(names.iter().map(String::as_str)).collect();
+        self.call(&arguments, None, CALL).await?.succeeded().map(|_| ())
+    }
+
+    async fn image_import(&self, archive: Reader, names: &[String]) -> Result<Vec<ImportedImage>, NodeError> {
+        #[derive(Deserialize)]
+        struct Imported {
+            images: Vec<ImportedImage>,
+        }
+        let names = names.iter().flat_map(|name| ["--name", name]);
+        let arguments: Vec<_> = ["image", "import"].into_iter().chain(names).collect();
+        let (command, session) = self.start(&arguments, true).await?;
+        let ExecSession { stdin, stdout, stderr, control } = session;
+        let mut stdout = stdout.take(MOST_BYTES);
+        let mut bytes = Vec::new();
+        let send = async {
+            let Some(mut stdin) = stdin else { return Ok(()) };
+            feed(archive, &mut stdin).await?;
+            // A program that ended early has closed its input; its exit code says why.
+            let _ = stdin.shutdown().await;
+            Ok(())
+        };
+        let answer = async {
+            let (read, stderr) = tokio::join!(stdout.read_to_end(&mut bytes), stderr_tail(stderr));
+            let malformed =
+                |error: std::io::Error| NodeError::Malformed { command: command.clone(), reason: error.to_string() };
+            read.map_err(malformed)?;
+            Ok::<_, NodeError>(stderr)
+        };
+        // What cannot be read ends the call at once: the node must not take a part for the whole.
+        let ((), stderr) = tokio::try_join!(async { send.await.map_err(NodeError::Input) }, answer)?;
+        let code = control.wait().await?;
+        Ok(Answer { command, code, stdout: bytes, stderr }.succeeded()?.json::<Imported>()?.images)
+    }
+
+    async fn image_remove(&self, names: &[String]) -> Result<(), NodeError> {
+        let arguments: Vec<_> = ["image", "rm"].into_iter().chain(names.iter().map(String::as_str)).collect();
+        self.call(&arguments, None, CALL).await?.succeeded().map(|_| ())
+    }
+
     async fn logs(&self, component: Option<&str>, follow: bool, tail: Option<u32>) -> Result<Reader, NodeError> {
         let mut arguments = vec!["logs".to_owned()];
         arguments.extend(follow.then(|| "--follow".to_owned()));
@@ -162,6 +215,17 @@ impl Node for NodeClient {
     async fn stop(&self, grace: Duration) -> Result<(), NodeError> {
         let limit = go_duration(grace);
         self.call(&["stop", "--grace", &limit], None, CALL).await?.succeeded().map(|_| ())
+    }
+}
+
+/// Copies a stream into a program's input. Only the stream's own errors count: a program may end before it read all.
+async fn feed(mut from: Reader, to: &mut Writer) -> std::io::Result<()> {
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        if read == 0 || to.write_all(&buffer[..read]).await.is_err() {
+            return Ok(());
+        }
     }
 }
 

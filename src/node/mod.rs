@@ -181,6 +181,22 @@ pub struct NodeImage {
     pub pinned: bool,
 }
 
+/// One image that a node took in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ImportedImage {
+    /// Its name.
+    pub name: String,
+    /// Digest of its configuration.
+    pub id: String,
+    /// Layers that came.
+    pub layers_moved: u64,
+    /// Layers that were there.
+    pub layers_present: u64,
+    /// Bytes that came, of layers.
+    pub bytes_moved: u64,
+}
+
 /// Why a node could not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -211,6 +227,9 @@ pub enum NodeError {
         /// Its last words on stderr.
         message: String,
     },
+    /// What was to be sent to it could not be read.
+    #[error("what was to be sent to the node cannot be read")]
+    Input(#[source] std::io::Error),
     /// Its answer cannot be understood.
     #[error("`{command}` in the node gave an answer that cannot be understood: {reason}")]
     Malformed {
@@ -246,6 +265,16 @@ pub trait Node: Send + Sync {
     async fn kubeconfig(&self, server: &str, name: &str, timeout: Duration) -> Result<String, NodeError>;
     /// Images that it holds.
     async fn images(&self) -> Result<Vec<NodeImage>, NodeError>;
+    /// Which of these digests, of layers or blobs, it does not hold.
+    async fn image_missing(&self, digests: &[String]) -> Result<Vec<String>, NodeError>;
+    /// Gives names to an image that it holds whole, by the digest of its configuration.
+    async fn image_tag(&self, id: &str, names: &[String]) -> Result<(), NodeError>;
+    /// Takes in a docker-archive or an OCI layout as tar, from which layers that it holds may be left out. Names, if
+    /// any, replace those in the archive. An archive that cannot be read is [`NodeError::Input`]. There is no deadline
+    /// while bytes flow.
+    async fn image_import(&self, archive: Reader, names: &[String]) -> Result<Vec<ImportedImage>, NodeError>;
+    /// Removes names; what no image needs any more is collected.
+    async fn image_remove(&self, names: &[String]) -> Result<(), NodeError>;
     /// Lines of its logs, of all components without a name.
     async fn logs(&self, component: Option<&str>, follow: bool, tail: Option<u32>) -> Result<Reader, NodeError>;
     /// Asks it to end with that grace for pods, before the engine's stop.

@@ -242,7 +242,8 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(30)).await;
             drop(held);
         };
-        let (taken, ()) = tokio::join!(store.lock(&name, "rm", Duration::from_secs(10), &mut |_| ()), release);
+        let mut ignore = |_: &str| ();
+        let (taken, ()) = tokio::join!(store.lock(&name, "rm", Duration::from_secs(10), &mut ignore), release);
         let taken = taken.unwrap();
         taken.remove();
         assert!(std::fs::read_dir(store.dirs().locks()).unwrap().next().is_none(), "the file is gone with its lock");
