@@ -82,7 +82,7 @@ fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
 
 /// A fake engine with a running node.
 struct Scene {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     engine: Arc<FakeEngine>,
     node: NodeClient,
     told: Mutex<Vec<(u64, Option<u64>)>>,
@@ -111,7 +111,7 @@ impl Scene {
         engine.create_node(&spec).await.unwrap();
         engine.start_node("sandbar-a").await.unwrap();
         let node = NodeClient::new(engine.clone(), "sandbar-a");
-        Self { _folder: folder, engine, node, told: Mutex::default() }
+        Self { folder: folder, engine, node, told: Mutex::default() }
     }
 
     async fn load(&self, source: Source, names: &[&str]) -> Result<Vec<Loaded>, ImageError> {
@@ -126,7 +126,7 @@ impl Scene {
     }
 
     async fn file(&self, archive: &[u8]) -> Result<Vec<Loaded>, ImageError> {
-        let file = self._folder.path().join("archive.tar");
+        let file = self.folder.path().join("archive.tar");
         std::fs::write(&file, archive).unwrap();
         self.load(Source::File(file), &[]).await
     }
@@ -198,10 +198,10 @@ async fn every_form_of_archive_is_loaded_and_loaded_again() {
 }
 
 #[tokio::test]
-async fn a_folder_in_oci_layout_is_loaded() {
+async fn afolder_in_oci_layout_is_loaded() {
     let scene = Scene::new().await;
     let maker = Maker::new(&[b"base layer", b"second"]);
-    let layout = scene._folder.path().join("layout");
+    let layout = scene.folder.path().join("layout");
     tar::Archive::new(tar(&maker.oci("localhost/a:1")).as_slice()).unpack(&layout).unwrap();
     let loaded = scene.load(Source::File(layout.clone()), &["localhost/b:1"]).await.unwrap();
     assert_eq!(counts(&loaded), [("localhost/b:1", 2, 0, 16)]);
@@ -286,7 +286,7 @@ async fn the_image_of_an_index_that_fits_is_taken() {
         files.insert(format!("blobs/sha256/{}", hex(index)), index.to_vec());
         files.into_iter().collect::<Vec<_>>()
     };
-    let path = scene._folder.path().join("multi.tar");
+    let path = scene.folder.path().join("multi.tar");
     std::fs::write(&path, tar(&files(&inner))).unwrap();
     let archive::Opened::Indexed(archive) = archive::Archive::open(Path::new(&path)).unwrap() else { panic!("a tar") };
     let images = archive.images("amd64").unwrap();
