@@ -40,6 +40,12 @@ type StopLimiter interface {
 	StopLimit() time.Duration
 }
 
+// Preparer is implemented by components with work that needs no other component. Prepare is called at once, while Run
+// waits for the needs; Run is called when both are done. An error is a failure like one of Run.
+type Preparer interface {
+	Prepare(ctx context.Context) error
+}
+
 // Supervisor runs components. Make one with New, and call Run once.
 type Supervisor struct {
 	options Options
@@ -139,6 +145,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 // runUnit waits for the needs of one component and runs it.
 func (s *Supervisor) runUnit(u *unit, failures chan<- error) {
 	defer close(u.done)
+	prepared := s.prepare(u)
 	for _, need := range s.graph.needs[u.status.Name] {
 		select {
 		case <-s.units[need].ready:
@@ -147,44 +154,60 @@ func (s *Supervisor) runUnit(u *unit, failures chan<- error) {
 			return
 		}
 	}
+	err := <-prepared
 	if u.ctx.Err() != nil {
 		s.setState(u, StateStopped, nil)
 		return
 	}
-
-	s.update(u, func() {
-		u.status.State, u.status.Since = StateStarting, time.Now()
-		u.phase.Start = u.status.Since
-	})
-	err := s.call(u)
-	if u.ctx.Err() != nil {
-		s.setState(u, StateStopped, nil)
-		return
-	}
-	name := u.status.Name
 	if err == nil {
-		err = fmt.Errorf("component %s ended by itself", name)
-	} else {
-		err = fmt.Errorf("component %s: %w", name, err)
+		s.update(u, func() {
+			u.status.State, u.status.Since = StateStarting, time.Now()
+			u.phase.Start = u.status.Since
+		})
+		err = s.call(u)
+		if u.ctx.Err() != nil {
+			s.setState(u, StateStopped, nil)
+			return
+		}
+		if err == nil {
+			err = errors.New("ended by itself")
+		}
 	}
+	err = fmt.Errorf("component %s: %w", u.status.Name, err)
 	s.setState(u, StateFailed, err)
 	failures <- err
 }
 
-// call runs the component on this goroutine, labelled with its name, which its goroutines inherit.
-func (s *Supervisor) call(u *unit) (err error) {
+// prepare begins the part of a component's start that needs nobody; the channel gets its result.
+func (s *Supervisor) prepare(u *unit) <-chan error {
+	result := make(chan error, 1)
+	preparer, ok := u.component.(Preparer)
+	if !ok {
+		result <- nil
+		return result
+	}
+	go s.labelled(u, func(ctx context.Context) { result <- preparer.Prepare(ctx) })
+	return result
+}
+
+// labelled calls f with the component's context on this goroutine, labelled with its name, which goroutines inherit.
+func (s *Supervisor) labelled(u *unit, f func(ctx context.Context)) {
 	name := u.status.Name
-	ctx, stopChecks := context.WithCancel(u.ctx)
+	pprof.Do(u.ctx, pprof.Labels(PprofLabel, name), func(ctx context.Context) { f(s.options.Context(ctx, name)) })
+}
+
+// call runs the component and its health checks.
+func (s *Supervisor) call(u *unit) (err error) {
+	checksCtx, stopChecks := context.WithCancel(u.ctx)
 	var checks sync.WaitGroup
 	defer checks.Wait()
 	defer stopChecks()
-	pprof.Do(u.ctx, pprof.Labels(PprofLabel, name), func(labelled context.Context) {
-		labelled = s.options.Context(labelled, name)
-		err = u.component.Run(labelled, func() {
+	s.labelled(u, func(ctx context.Context) {
+		err = u.component.Run(ctx, func() {
 			u.readyOnce.Do(func() {
 				s.becomeReady(u)
 				if checker, ok := u.component.(HealthChecker); ok {
-					checks.Go(func() { s.check(ctx, u, checker) })
+					checks.Go(func() { s.check(checksCtx, u, checker) })
 				}
 			})
 		})

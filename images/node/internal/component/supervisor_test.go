@@ -212,7 +212,7 @@ func TestFailureStopsAllWithItsCause(t *testing.T) {
 		want   string
 	}{
 		"an error": {broken, "component b: broken"},
-		"nil":      {nil, "component b ended by itself"},
+		"nil":      {nil, "component b: ended by itself"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -338,4 +338,68 @@ func TestRecheckIsImmediate(t *testing.T) {
 		}
 	})
 	Recheck(t.Context()) // without a supervisor: nothing
+}
+
+// preparing is a component with work that needs nobody.
+type preparing struct {
+	*fake
+	takes time.Duration
+	err   error
+}
+
+func (p *preparing) Prepare(ctx context.Context) error {
+	p.events.add("prepare " + p.name)
+	select {
+	case <-time.After(p.takes):
+		return p.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func TestPreparationDoesNotWaitForNeeds(t *testing.T) {
+	broken := errors.New("broken")
+	for name, test := range map[string]struct {
+		takes time.Duration
+		err   error
+		ready time.Duration
+	}{
+		"quicker than the needs": {takes: time.Second, ready: 3 * time.Second},
+		"slower than the needs":  {takes: 5 * time.Second, ready: 6 * time.Second},
+		"a failure":              {takes: time.Second, err: broken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				etcd := &fake{name: "etcd", startup: 2 * time.Second}
+				server := &fake{name: "apiserver", needs: []string{"etcd"}, startup: time.Second}
+				components := list(etcd, server)
+				components[1] = &preparing{fake: server, takes: test.takes, err: test.err}
+				s, err := New(components, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				begin := time.Now()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				result := make(chan error, 1)
+				go func() { result <- s.Run(ctx) }()
+				if test.err != nil {
+					if err := <-result; !errors.Is(err, broken) || slices.Contains(etcd.events.all, "start apiserver") {
+						t.Errorf("Run: %v, events %v", err, etcd.events.all)
+					}
+					return
+				}
+				if err := s.Wait(ctx, "apiserver"); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(begin); took != test.ready {
+					t.Errorf("ready after %s, want %s", took, test.ready)
+				}
+				cancel()
+				if err := <-result; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }

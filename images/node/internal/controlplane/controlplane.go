@@ -53,7 +53,7 @@ func Start(ctx context.Context, dir, seed string) (*Plane, error) {
 	datastore := etcd.New(etcd.Options{DataDir: p.EtcdDir(), Socket: p.EtcdSocket(), Seed: seed})
 	server := apiserver.New(apiserver.Options{
 		EtcdEndpoint: datastore.Endpoint(), PKI: p.PKI, RunDir: p.runDir(), Listener: listener,
-		ServiceCIDRs: []string{"10.43.0.0/16"}, ShutdownTimeout: time.Second,
+		ServiceCIDRs: []string{"10.43.0.0/16"}, ShutdownTimeout: 100 * time.Millisecond,
 	})
 	supervisor, err := component.New([]component.Component{datastore, server}, component.Options{})
 	if err != nil {

@@ -126,7 +126,7 @@ func (n *node) apiServer() (component.Component, error) {
 		ServiceNodePorts: n.config.Network.ServiceNodePortRange,
 		NodeName:         n.config.NodeName(), NodeIPs: []net.IP{n.address.AsSlice()}, ExtraNames: settings.SubjectAltNames,
 		MinTLSVersion: settings.TLS.MinVersion, CipherSuites: settings.TLS.CipherSuites,
-		ShutdownTimeout: 500 * time.Millisecond,
+		ShutdownTimeout: 100 * time.Millisecond,
 	}
 	if policy := settings.AuditLog.Policy(); policy != "" {
 		if err := os.WriteFile(n.layout.AuditPolicy(), []byte(policy), 0o600); err != nil {

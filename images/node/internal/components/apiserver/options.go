@@ -60,7 +60,8 @@ type Options struct {
 	CipherSuites  []string
 	// Audit writes requests to a file; the zero value does not.
 	Audit Audit
-	// ShutdownTimeout is how long requests that are running may take when the server stops.
+	// ShutdownTimeout is how long connections may stay open when the server stops, after all requests but watches and
+	// the like have been answered. Watches do not end by themselves, so all of it is always used.
 	ShutdownTimeout time.Duration
 }
 
