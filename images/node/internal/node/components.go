@@ -52,6 +52,8 @@ type node struct {
 	address, advertise netip.Addr
 	ingress            *ingress.Ingress
 	images             *images.Store
+	// listener is where the API is served.
+	listener net.Listener
 	// wait returns when the named component is ready.
 	wait func(ctx context.Context, name string) error
 }
@@ -66,7 +68,12 @@ func newNode(layout paths.Layout, settings *config.Config, clusterID string, ide
 		return nil, err
 	}
 	n := &node{layout: layout, config: settings, clusterID: clusterID, pki: identity, host: host, images: store}
-	return n, n.findAddresses()
+	if err := n.findAddresses(); err != nil {
+		return nil, err
+	}
+	// Bound before anything slow: who asks early waits for an answer instead of having to ask again.
+	n.listener, err = net.Listen("tcp4", fmt.Sprintf(":%d", apiPort))
+	return n, err
 }
 
 // findAddresses takes the configured addresses, or finds and makes others.
@@ -114,13 +121,8 @@ func (n *node) etcd() (component.Component, error) {
 
 func (n *node) apiServer() (component.Component, error) {
 	settings := n.config.APIServer
-	// Bound before anything slow: who asks early waits for an answer instead of having to ask again.
-	listener, err := net.Listen("tcp4", fmt.Sprintf(":%d", apiPort))
-	if err != nil {
-		return nil, err
-	}
 	options := apiserver.Options{
-		Listener:     listener,
+		Listener:     n.listener,
 		EtcdEndpoint: "unix://" + n.layout.EtcdSocket(), PKI: n.pki, RunDir: n.layout.RunPKI(), Port: apiPort,
 		AdvertiseAddress: n.advertise.AsSlice(), ServiceCIDRs: n.config.Network.ServiceNetwork,
 		ServiceNodePorts: n.config.Network.ServiceNodePortRange,
