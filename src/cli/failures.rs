@@ -115,8 +115,12 @@ impl From<EngineError> for Failure {
                         .to_owned(),
                 ),
             ),
-            EngineError::Foreign { name, .. } => {
-                (FailureKind::Host, Some(format!("remove it (`podman rm {name}`), or give the cluster another name")))
+            EngineError::Foreign { what, name } => {
+                let what = if *what == "node" { String::new() } else { format!("{what} ") };
+                (
+                    FailureKind::Host,
+                    Some(format!("remove it (`podman {what}rm {name}`), or give the cluster another name")),
+                )
             }
             EngineError::NotRunning { .. } => (FailureKind::Failed, Some("`sandbar start` starts it".to_owned())),
             EngineError::TimedOut { .. } => (FailureKind::TimedOut, None),

@@ -22,11 +22,12 @@ use crate::engine::{
 };
 use crate::kubeconfig::{self, MergeOptions};
 use crate::node::{CONTRACT_VERSION, StatusReport, WarningReport};
+use crate::platform::Interruptions;
 use crate::spec::{
     API_NODE_PORT, Change, Cidr, ClusterFile, ClusterName, ClusterSpec, EngineChoice, Flags, HTTP_NODE_PORT,
     HTTPS_NODE_PORT, resolve, resolve_name,
 };
-use crate::store::{ClusterLock, Operation, OperationKind, Ports, Record};
+use crate::store::{Operation, OperationKind, Ports, Record};
 use crate::ui::reporter::{self, Event};
 
 /// How long an engine may take to stop a node that is made anew.
@@ -91,10 +92,27 @@ pub async fn up(host: &Host<'_>, request: &UpRequest) -> Result<UpReport, Cluste
         lock = host.lock(&name) => lock?,
         _ = interruptions.next() => return Err(ClusterError::Interrupted { removed: false }),
     };
-    let mut existing = host.store.load(&name)?;
+    let result = up_locked(host, request, &name, interruptions.as_mut()).await;
+    if result.is_err() && matches!(host.store.load(&name), Ok(None)) {
+        lock.remove();
+    }
+    result.map(|mut report| {
+        report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        report
+    })
+}
+
+async fn up_locked(
+    host: &Host<'_>,
+    request: &UpRequest,
+    name: &ClusterName,
+    interruptions: &mut dyn Interruptions,
+) -> Result<UpReport, ClusterError> {
+    let file = request.file.as_ref().map(|(file, folder)| (file, folder.as_path()));
+    let mut existing = host.store.load(name)?;
     if let Some(record) = existing.as_ref().filter(|record| is(record, OperationKind::Remove)) {
         host.reporter.report(&Event::Note { text: format!("completing the removal of cluster {name} first") });
-        remove::remove_locked(host, &name, Some(record)).await?;
+        remove::remove_locked(host, name, Some(record)).await?;
         existing = None;
     }
     let spec = resolve(&request.flags, file, existing.as_ref().map(|record| &record.spec))?;
@@ -115,13 +133,10 @@ pub async fn up(host: &Host<'_>, request: &UpRequest) -> Result<UpReport, Cluste
         _ = interruptions.next() => Err(ClusterError::Interrupted { removed: false }),
     };
     match result {
-        Ok(mut report) => {
-            report.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            Ok(report)
-        }
+        Ok(report) => Ok(report),
         Err(error) => {
             tokio::select! {
-                error = attempt.fail(error, lock) => Err(error),
+                error = attempt.fail(error) => Err(error),
                 // Asked twice: everything stays as it is, the record says how to go on.
                 _ = interruptions.next() => Err(ClusterError::Interrupted { removed: false }),
             }
@@ -186,7 +201,7 @@ impl Attempt<'_> {
         };
         let ready = wait.until_ready(&mut self.last).await?;
         let merged = merge(self.host, &ready)?;
-        self.finish(record, &ready)?;
+        self.finish(record, &ready, &merged)?;
         Ok(self.report(engine.info().clone(), addresses, ready, merged))
     }
 
@@ -436,8 +451,11 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn finish(&mut self, mut record: Record, ready: &Ready) -> Result<(), ClusterError> {
+    fn finish(&mut self, mut record: Record, ready: &Ready, merged: &kubeconfig::Merged) -> Result<(), ClusterError> {
         record.operation = None;
+        if let Some(before @ Some(_)) = &merged.switched_from {
+            record.kubeconfig.note(&merged.files, before.clone(), &self.spec.name.resource());
+        }
         record.kubernetes_version = Some(ready.status.node.kubernetes_version.clone());
         record.cluster_id = Some(ready.status.node.cluster_id.clone());
         if self.record.as_ref() != Some(&record) {
@@ -469,7 +487,7 @@ impl Attempt<'_> {
     }
 
     /// After a failure: logs are kept, then what was begun is removed.
-    async fn fail(&mut self, error: ClusterError, lock: ClusterLock) -> ClusterError {
+    async fn fail(&mut self, error: ClusterError) -> ClusterError {
         let name = self.spec.name.clone();
         let (Some(engine), true) = (self.engine.clone(), self.journaled) else { return error };
         let interrupted = matches!(error, ClusterError::Interrupted { .. });
@@ -489,7 +507,6 @@ impl Attempt<'_> {
             if let Err(undo) = undo::undo(self.host, &engine, &name, self.record.as_ref()).await {
                 return ClusterError::NotUndone { source: Box::new(error), undo: Box::new(undo) };
             }
-            lock.remove();
             removed = true;
         }
         match folder {

@@ -82,7 +82,7 @@ pub struct Networks {
 pub struct KubeconfigRecord {
     /// Files that may have the entries.
     pub files: Vec<PathBuf>,
-    /// Contexts that were current before, latest first; empty text for none.
+    /// Contexts that were current before, latest first; empty text where a file said so itself.
     pub previous: Vec<String>,
 }
 
@@ -94,8 +94,7 @@ impl KubeconfigRecord {
                 self.files.push(file.clone());
             }
         }
-        let current = current.unwrap_or_default();
-        if current != own {
+        if let Some(current) = current.filter(|current| current != own) {
             self.previous.retain(|other| *other != current);
             self.previous.insert(0, current);
         }

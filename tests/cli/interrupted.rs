@@ -1,0 +1,143 @@
+//! `up` and `rm` interrupted at every step: nothing is left, or something that the next command completes.
+
+use std::time::{Duration, Instant};
+
+use sandbar::engine::fake::{Action, Behaviour, Failpoint};
+
+use crate::sandbox::Sandbox;
+
+fn at(step: u64, action: Action) -> Behaviour {
+    Behaviour { failpoints: vec![Failpoint { operation: None, at: step, action }], ..Behaviour::default() }
+}
+
+/// Runs `command` with a failpoint at each changing call in turn, until one run is through without reaching it.
+fn at_each_step(prepare: impl Fn(&Sandbox), command: &[&str], action: &Action, check: impl Fn(&Sandbox, u64)) {
+    for step in 1.. {
+        assert!(step < 30, "no run was ever through");
+        let sandbox = Sandbox::new();
+        prepare(&sandbox);
+        let before = changes(&sandbox);
+        sandbox.engine.set_behaviour(&at(before + step, action.clone())).unwrap();
+        let output = sandbox.output(command);
+        sandbox.engine.set_behaviour(&Behaviour::default()).unwrap();
+        if output.status.success() && changes(&sandbox) < before + step {
+            assert!(step > 3, "{command:?} changes more than that");
+            return;
+        }
+        check(&sandbox, step);
+    }
+}
+
+fn changes(sandbox: &Sandbox) -> u64 {
+    let state = std::fs::read(sandbox.path("engine/state.json")).unwrap();
+    serde_json::from_slice::<serde_json::Value>(&state).unwrap()["changes"].as_u64().unwrap()
+}
+
+fn completes(sandbox: &Sandbox, step: u64) {
+    let report = sandbox.json(&["up"]);
+    assert_eq!(report["name"], "default", "step {step}");
+    assert_eq!(sandbox.succeed(&["ls", "--output", "name"]), "default\n");
+    sandbox.succeed(&["status"]);
+    sandbox.succeed(&["rm"]);
+    assert_eq!(sandbox.remains(), Vec::<String>::new(), "step {step}");
+}
+
+#[test]
+fn an_up_that_is_killed_is_completed_by_the_next() {
+    at_each_step(|_| (), &["up"], &Action::Kill, completes);
+    at_each_step(|_| (), &["up"], &Action::KillAfter, completes);
+}
+
+#[test]
+fn an_up_that_is_killed_is_removed_by_rm_and_by_gc() {
+    let removed = |sandbox: &Sandbox, step: u64| {
+        sandbox.succeed(&["rm"]);
+        assert_eq!(sandbox.remains(), Vec::<String>::new(), "step {step}");
+    };
+    at_each_step(|_| (), &["up"], &Action::KillAfter, removed);
+    let collected = |sandbox: &Sandbox, step: u64| {
+        sandbox.succeed(&["gc", "--yes"]);
+        assert_eq!(sandbox.remains(), Vec::<String>::new(), "step {step}");
+    };
+    at_each_step(|_| (), &["up"], &Action::Kill, collected);
+}
+
+#[test]
+fn an_up_that_is_killed_can_be_completed_otherwise() {
+    let otherwise = |sandbox: &Sandbox, step: u64| {
+        let report = sandbox.json(&["up", "--memory", "2Gi", "--label", "a=b"]);
+        assert_eq!(report["outcome"], "created", "step {step}");
+        assert_eq!(sandbox.json(&["up"])["outcome"], "unchanged", "step {step}");
+    };
+    at_each_step(|_| (), &["up"], &Action::KillAfter, otherwise);
+}
+
+#[test]
+fn an_up_that_fails_leaves_nothing() {
+    let nothing = |sandbox: &Sandbox, step: u64| {
+        assert_eq!(sandbox.remains(), Vec::<String>::new(), "step {step}");
+    };
+    at_each_step(|_| (), &["up"], &Action::Fail("no space left on device".to_owned()), nothing);
+    at_each_step(|_| (), &["up"], &Action::FailAfter("connection reset".to_owned()), nothing);
+}
+
+#[test]
+fn an_rm_that_is_killed_or_fails_is_completed_by_the_next() {
+    let prepare = |sandbox: &Sandbox| {
+        sandbox.succeed(&["up"]);
+    };
+    for action in [Action::Kill, Action::KillAfter, Action::Fail("busy".to_owned())] {
+        let complete = |sandbox: &Sandbox, step: u64| {
+            sandbox.succeed(&["rm"]);
+            assert_eq!(sandbox.remains(), Vec::<String>::new(), "{action:?} at step {step}");
+        };
+        for step in 1..=3 {
+            let sandbox = Sandbox::new();
+            prepare(&sandbox);
+            let behaviour = at(changes(&sandbox) + step, action.clone());
+            sandbox.engine.set_behaviour(&behaviour).unwrap();
+            assert!(!sandbox.output(&["rm"]).status.success(), "{action:?} at step {step}");
+            sandbox.engine.set_behaviour(&Behaviour::default()).unwrap();
+            assert!(sandbox.succeed(&["ls"]).contains("removing"));
+            complete(&sandbox, step);
+        }
+    }
+}
+
+#[test]
+fn a_recreation_that_is_killed_keeps_the_data() {
+    for step in 1..=4 {
+        let sandbox = Sandbox::new();
+        let id = sandbox.json(&["up"])["clusterId"].clone();
+        sandbox.engine.set_behaviour(&at(changes(&sandbox) + step, Action::KillAfter)).unwrap();
+        assert!(!sandbox.output(&["up", "--memory", "1Gi", "--recreate"]).status.success(), "step {step}");
+        sandbox.engine.set_behaviour(&Behaviour::default()).unwrap();
+        let report = sandbox.json(&["up", "--memory", "1Gi"]);
+        assert_eq!(report["clusterId"], id, "step {step}");
+        assert_eq!(sandbox.json(&["up"])["outcome"], "unchanged", "step {step}");
+    }
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_and_says_so() {
+    let sandbox = Sandbox::new();
+    sandbox.behave(|behaviour| {
+        behaviour.failpoints =
+            vec![Failpoint { operation: Some("start_node".to_owned()), at: 1, action: Action::Hang }];
+    });
+    let child = sandbox.command(&["up"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while sandbox.engine.calls().unwrap().get("start_node").is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it never came to the start");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    insta::assert_snapshot!(sandbox.show(&output), @r"
+    stderr:
+    error: interrupted; everything that was begun has been removed
+    ----- exit code 130
+    ");
+    assert_eq!(sandbox.remains(), Vec::<String>::new());
+}

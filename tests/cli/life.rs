@@ -1,0 +1,326 @@
+//! The life of clusters, from `up` to `rm`.
+
+use std::time::{Duration, Instant};
+
+use insta::assert_snapshot;
+use sandbar::engine::fake::Component;
+
+use crate::sandbox::Sandbox;
+
+#[test]
+fn a_cluster_is_made_found_stopped_started_and_removed() {
+    let sandbox = Sandbox::new();
+    assert_snapshot!(sandbox.run(&["up"]), @r"
+    ✓ cluster default is ready after TIME
+
+      node        default in fake 1.0.0
+      kubernetes  v1.37.2
+      context     sandbar-default, current (~/.kube/config)
+      api         https://127.0.0.1:PORT
+      http        http://*.default.localhost
+      https       https://*.default.localhost
+      phases      engine TIME, image TIME, container TIME, node TIME, laptop TIME
+
+    next: sandbar kubectl get nodes
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["ls"]), @r"
+    NAME      STATE     KUBERNETES   ENGINE   API                      HTTP                         AGE
+    default   running   v1.37.2      fake     https://127.0.0.1:PORT   http://*.default.localhost   AGE
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["status"]), @r"
+    cluster default is healthy
+
+      engine      fake 1.0.0 (none needed)
+      context     sandbar-default
+      api         https://127.0.0.1:PORT
+      http        http://*.default.localhost
+      https       https://*.default.localhost
+      memory      200 MiB
+      kubernetes  v1.37.2
+      storage     TIME GiB of TIME GiB free
+
+    COMPONENT        STATE   SINCE   RESTARTS   DETAIL
+    init             ready   AGE      0
+    containerd       ready   AGE      0
+    haproxy          ready   AGE      0
+    etcd             ready   AGE      0
+    kube-apiserver   ready   AGE      0
+    kubelet          ready   AGE      0
+    coredns          ready   AGE      0
+    ingress          ready   AGE      0
+    storage          ready   AGE      0
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["up"]), @r"
+    ✓ cluster default is ready, nothing had to be done
+
+      node        default in fake 1.0.0
+      kubernetes  v1.37.2
+      context     sandbar-default, current (~/.kube/config)
+      api         https://127.0.0.1:PORT
+      http        http://*.default.localhost
+      https       https://*.default.localhost
+      phases      engine TIME, image TIME, node TIME, laptop TIME
+
+    next: sandbar kubectl get nodes
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["stop"]), @r"
+    cluster default is stopped
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["stop"]), @r"
+    cluster default was stopped already
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["status"]), @r"
+    cluster default is stopped
+
+      engine      fake 1.0.0 (none needed)
+      context     sandbar-default
+      api         https://127.0.0.1:PORT
+      http        http://*.default.localhost
+      https       https://*.default.localhost
+    ----- stderr:
+    error: cluster default is not healthy: it is stopped
+    hint: `sandbar start default` starts it
+    ----- exit code 1
+    ");
+    assert_snapshot!(sandbox.run(&["start"]), @r"
+    ✓ cluster default was started and is ready after TIME
+
+      node        default in fake 1.0.0
+      kubernetes  v1.37.2
+      context     sandbar-default, current (~/.kube/config)
+      api         https://127.0.0.1:PORT
+      http        http://*.default.localhost
+      https       https://*.default.localhost
+      phases      engine TIME, image TIME, container TIME, node TIME, laptop TIME
+
+    next: sandbar kubectl get nodes
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["restart", "--output", "name"]), @r"
+    default
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["rm"]), @r"
+    cluster default is removed
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["rm"]), @r"
+    stderr:
+    there is no cluster default, nothing to remove
+    ----- exit code 0
+    ");
+    assert_eq!(sandbox.remains(), Vec::<String>::new());
+}
+
+#[test]
+fn clusters_stand_side_by_side_and_keep_their_ports() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.json(&["up"]);
+    let second = sandbox.json(&["up", "edge"]);
+    let ports = |report: &serde_json::Value| {
+        ["api", "http", "https"].map(|key| report["addresses"][key].as_str().unwrap().to_owned())
+    };
+    assert!(ports(&first).iter().zip(ports(&second)).all(|(first, second)| *first != second));
+    sandbox.succeed(&["stop"]);
+    let third = sandbox.json(&["up", "third"]);
+    assert!(ports(&first)[0] != ports(&third)[0], "the ports of a stopped cluster are its own");
+    assert_eq!(ports(&sandbox.json(&["start"])), ports(&first));
+    let names = sandbox.succeed(&["ls", "--output", "name"]);
+    assert_eq!(names, "default\nedge\nthird\n");
+    assert_snapshot!(sandbox.run(&["rm", "--all"]), @r"
+    stderr:
+    error: `rm --all` would remove default, edge, third
+    hint: `--yes` does it without asking
+    ----- exit code 2
+    ");
+    sandbox.succeed(&["rm", "--all", "--yes"]);
+    assert_eq!(sandbox.remains(), Vec::<String>::new());
+}
+
+#[test]
+fn other_settings_need_recreate_which_keeps_the_data() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.json(&["up", "--memory", "1Gi"]);
+    assert_snapshot!(sandbox.run(&["up", "--memory", "2Gi", "--label", "tier=edge"]), @r"
+    stderr:
+    error: cluster default exists with other settings
+    hint: what would change:
+          labels.tier: not set → edge
+          memory: 1Gi → 2Gi
+    hint: `sandbar up default --recreate` makes the node anew with them and keeps its data
+    ----- exit code 2
+    ");
+    assert_eq!(sandbox.json(&["up"])["outcome"], "unchanged", "what it has needs no flag");
+    let second = sandbox.json(&["up", "--memory", "2Gi", "--label", "tier=edge", "--recreate"]);
+    assert_eq!(second["outcome"], "recreated");
+    assert_eq!(second["clusterId"], first["clusterId"], "the volume is the same");
+    assert_eq!(second["addresses"], first["addresses"]);
+    assert_eq!(sandbox.json(&["up", "--memory", "2Gi"])["outcome"], "unchanged");
+    assert_snapshot!(sandbox.run(&["up", "--cluster-network", "10.60.0.0/16", "--recreate"]), @r"
+    stderr:
+    error: cluster default cannot change its cluster network: a cluster keeps it for its life
+    hint: `sandbar rm default` and `sandbar up` make a new one, without what is in it now
+    ----- exit code 2
+    ");
+}
+
+#[test]
+fn the_cluster_file_of_the_folder_is_used_and_said() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&["init", "--name", "edge", "--memory", "1Gi"]);
+    assert_snapshot!(sandbox.run(&["init"]), @r"
+    stderr:
+    error: sandbar.yaml exists already
+    hint: `--force` replaces it, `--file` writes another one
+    ----- exit code 2
+    ");
+    assert_snapshot!(sandbox.run(&["up", "--output", "name"]), @r"
+    edge
+    ----- stderr:
+    using cluster file ./sandbar.yaml
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["stop", "--output", "name"]), @r"
+    edge
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["up", "other", "--output", "name"]), @r"
+    other
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["up", "other", "--file", "sandbar.yaml"]), @r"
+    stderr:
+    error: the cluster file is for cluster edge, the command line says other
+    hint: leave the name out, or use another file with --file
+    ----- exit code 2
+    ");
+}
+
+#[test]
+fn a_killed_node_is_healed_by_start_and_a_lost_one_by_up() {
+    let sandbox = Sandbox::new();
+    let id = sandbox.json(&["up"])["clusterId"].clone();
+    let engine = &sandbox.engine;
+    crate::sandbox::runtime().block_on(async {
+        sandbar::engine::Engine::kill_node(engine, "sandbar-default", "SIGKILL").await.unwrap();
+    });
+    assert_eq!(sandbox.json(&["start"])["outcome"], "started");
+    crate::sandbox::runtime().block_on(async {
+        let node = sandbar::engine::ResourceKind::Node;
+        sandbar::engine::Engine::remove(engine, &node, "sandbar-default").await.unwrap();
+    });
+    assert!(sandbox.succeed(&["ls"]).contains("missing"));
+    let report = sandbox.json(&["up"]);
+    assert_eq!(report["clusterId"], id, "its volume was still there");
+}
+
+#[test]
+fn progress_is_json_lines_for_programs() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.output(&["up", "--events", "json", "--output", "json"]);
+    assert!(output.status.success());
+    let events: Vec<serde_json::Value> =
+        String::from_utf8(output.stderr).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let phases: Vec<&str> = events
+        .iter()
+        .filter(|event| event["event"] == "phaseFinished")
+        .map(|event| event["phase"].as_str().unwrap())
+        .collect();
+    assert_eq!(phases, ["engine", "image", "container", "node", "laptop"]);
+    assert!(events.iter().any(|event| event["event"] == "component" && event["name"] == "etcd"));
+    assert!(events.iter().all(|event| event["time"].is_string()));
+
+    let output = sandbox.output(&["status", "nosuch", "--events", "json"]);
+    let failed: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((failed["event"].as_str(), failed["exitCode"].as_i64()), (Some("failed"), Some(5)));
+}
+
+#[test]
+fn a_second_command_waits_and_says_for_whom() {
+    let sandbox = Sandbox::new();
+    sandbox.behave(|behaviour| {
+        behaviour.delays_millis.insert("start_node".to_owned(), 1500);
+    });
+    let mut first = sandbox.command(&["up"]).spawn().unwrap();
+    let lock = sandbox.path(".local/share/sandbar/locks/default.lock");
+    let begun = Instant::now();
+    while std::fs::read_to_string(&lock).unwrap_or_default().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the first never took the lock");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_snapshot!(sandbox.run(&["up", "--output", "name"]), @r"
+    default
+    ----- stderr:
+    waiting for `sandbar up` (process PID), which changes cluster default
+    ----- exit code 0
+    ");
+    assert!(first.wait().unwrap().success());
+}
+
+#[test]
+fn a_lock_is_not_waited_for_longer_than_asked() {
+    let sandbox = Sandbox::new();
+    sandbox.behave(|behaviour| {
+        behaviour.delays_millis.insert("create_network".to_owned(), 60_000);
+    });
+    let mut first = sandbox.command(&["up"]).spawn().unwrap();
+    let lock = sandbox.path(".local/share/sandbar/locks/default.lock");
+    while std::fs::read_to_string(&lock).unwrap_or_default().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = sandbox.output(&["rm", "--timeout", "100ms"]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains("error: cluster default is being changed by `sandbar up` (process "), "{words}");
+}
+
+#[test]
+fn what_is_not_healthy_is_not_called_healthy() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&["up"]);
+    sandbox.behave(|behaviour| {
+        behaviour.node.components.push(Component {
+            name: "dns".to_owned(),
+            ready_millis: None,
+            state: "degraded".to_owned(),
+            reason: "no upstream answers".to_owned(),
+            ..Component::default()
+        });
+    });
+    assert_snapshot!(sandbox.run(&["status"]), @r"
+    cluster default is not healthy
+
+      engine      fake 1.0.0 (none needed)
+      context     sandbar-default
+      api         https://127.0.0.1:PORT
+      http        http://*.default.localhost
+      https       https://*.default.localhost
+      memory      200 MiB
+      kubernetes  v1.37.2
+      storage     TIME GiB of TIME GiB free
+
+    COMPONENT        STATE      SINCE   RESTARTS   DETAIL
+    init             ready      AGE      0
+    containerd       ready      AGE      0
+    haproxy          ready      AGE      0
+    etcd             ready      AGE      0
+    kube-apiserver   ready      AGE      0
+    kubelet          ready      AGE      0
+    coredns          ready      AGE      0
+    ingress          ready      AGE      0
+    storage          ready      AGE      0
+    dns              degraded   AGE      0          no upstream answers
+    ----- stderr:
+    error: cluster default is not healthy: waiting for dns (degraded: no upstream answers)
+    hint: `sandbar logs --cluster default` shows what its components say
+    ----- exit code 1
+    ");
+}

@@ -1,0 +1,267 @@
+//! Commands beside a cluster's life: help, completions, paths, programs in the node.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+
+use insta::assert_snapshot;
+use sandbar::engine::fake::Script;
+
+use crate::sandbox::Sandbox;
+
+#[test]
+fn version_and_paths_need_nothing() {
+    let sandbox = Sandbox::without_image();
+    assert_snapshot!(sandbox.run(&["version"]), @r"
+    sandbar 0.1.0 (node contract 1)
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["version", "--output", "json"]), @r#"
+    {
+      "contractVersion": 1,
+      "schemaVersion": 1,
+      "version": "0.1.0"
+    }
+    ----- exit code 0
+    "#);
+    assert_snapshot!(sandbox.run(&["paths"]), @r"
+    config      ~/.config/sandbar
+    data        ~/.local/share/sandbar
+    cache       ~/.cache/sandbar
+    state       ~/.local/state/sandbar
+    runtime     ~/.local/share/sandbar/run
+    kubeconfig  ~/.kube/config
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["ls"]), @r"
+    there are no clusters; `sandbar up` makes one
+    ----- exit code 0
+    ");
+}
+
+#[test]
+fn help_has_examples() {
+    let sandbox = Sandbox::without_image();
+    assert_snapshot!(sandbox.run(&["--help"]), @r"
+    A whole edge Kubernetes cluster on a laptop in seconds
+
+    Usage: sandbar [OPTIONS] <COMMAND>
+
+    Commands:
+      init         Write a cluster file, with a comment for each key
+      up           Make a cluster, start it, or find that nothing is to be done
+      stop         Stop a cluster; its data, ports and context stay
+      start        Start a stopped cluster as it was
+      restart      Stop a cluster and start it again
+      rm           Remove clusters with everything of them: container, network, volume, kubeconfig
+                   entries [alias: down]
+      ls           List clusters [alias: list]
+      status       Show how a cluster is: its components, addresses, warnings
+      logs         Show what the node's components say
+      shell        Open a shell in the node
+      exec         Run a program in the node; its exit code is this one's
+      kubectl      Run kubectl for a cluster: this machine's own where its version fits, otherwise the
+                   node's
+      kubeconfig   Print a cluster's kubeconfig, or put it into yours and take it out
+      image        Images in the node
+      paths        Show where Sandbar's own files are
+      gc           Remove what was left behind: by interrupted commands, and in the engine without a
+                   record here
+      completions  Print the completions of a shell
+      schema       Print the JSON Schema of the cluster file, for editors
+      version      Show the version of this program and of the node contract that it speaks
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Options of every command:
+      -f, --file <FILE>
+              Cluster file; `./sandbar.yaml` is used where there is one
+
+          --engine <ENGINE>
+              Engine that runs the node
+
+              Possible values:
+              - auto:   The one that fits on this host
+              - podman: Podman
+              - docker: Docker
+
+      -o, --output <FORMAT>
+              Form of the result
+
+              Possible values:
+              - table: For people
+              - json:  For programs
+              - yaml:  For programs and people
+              - name:  Names alone, one a line
+              
+              [default: table]
+
+          --events <FORMAT>
+              Form of the progress on stderr
+
+              Possible values:
+              - json: For programs: one JSON object a line on stderr
+
+      -q, --quiet
+              Nothing but results and errors
+
+      -v, --verbose
+              More of what happens
+
+      -y, --yes
+              Yes to every question
+
+          --timeout <TIME>
+              How long to wait, such as AGE or 5m; 2m where it is left out
+
+          --kubeconfig <FILE>
+              Kubeconfig to use in place of KUBECONFIG and ~/.kube/config
+
+    Examples:
+      sandbar up                        make the cluster `default`, or start it
+      sandbar up edge --memory 2Gi      a second one, limited to 2 GiB
+      sandbar image load hello:1        bring an image from Podman into the cluster
+      sandbar kubectl get pods -A       kubectl, also where none is installed
+      sandbar rm                        remove the cluster with everything of it
+    ----- exit code 0
+    ");
+    for command in sandbar::cli::definition().get_subcommands() {
+        if command.get_name() != "image" {
+            assert!(command.get_after_help().is_some(), "{} has no example", command.get_name());
+        }
+    }
+}
+
+#[test]
+fn completions_in_the_repository_are_current() {
+    let sandbox = Sandbox::without_image();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions");
+    for (shell, file) in [("bash", "sandbar.bash"), ("zsh", "_sandbar"), ("fish", "sandbar.fish")] {
+        let current = sandbox.succeed(&["completions", shell]);
+        let kept = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
+        assert!(kept == current, "completions/{file} is not current; `make completions` writes it");
+    }
+    assert_snapshot!(sandbox.run(&["completions"]), @r"
+    stderr:
+    error: which shell? SHELL does not name one that is known
+    hint: name it: bash, elvish, fish, powershell or zsh
+    ----- exit code 2
+    ");
+}
+
+#[test]
+fn programs_in_the_node_have_this_ones_streams_and_exit_code() {
+    let sandbox = Sandbox::new();
+    sandbox.behave(|behaviour| {
+        let script = Script { stdout: "out\n".into(), stderr: "err\n".into(), exit_code: 7, ..Script::default() };
+        behaviour.programs.insert("tool".to_owned(), script);
+        let kubectl = Script { stdout: "pods\n".into(), ..Script::default() };
+        behaviour.programs.insert("kubectl".to_owned(), kubectl);
+    });
+    sandbox.succeed(&["up"]);
+    assert_snapshot!(sandbox.run(&["exec", "--", "tool", "--flag"]), @r"
+    out
+    ----- stderr:
+    err
+    ----- exit code 7
+    ");
+    assert_snapshot!(sandbox.run(&["kubectl", "get", "pods", "-A"]), @r"
+    pods
+    ----- exit code 0
+    ");
+    sandbox.succeed(&["stop"]);
+    assert_snapshot!(sandbox.run(&["exec", "--", "tool"]), @r"
+    stderr:
+    error: node sandbar-default is not running
+    hint: `sandbar start` starts it
+    ----- exit code 1
+    ");
+}
+
+#[test]
+fn a_kubectl_of_this_machine_is_used_when_its_version_fits() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&["up"]);
+    std::fs::create_dir(sandbox.path("bin")).unwrap();
+    for (version, own) in [("v1.36.4", true), ("v1.38.0", true), ("v1.35.9", false)] {
+        let script = format!(
+            "#!/bin/sh\ncase \"$1\" in version) echo '{{\"clientVersion\":{{\"gitVersion\":\"{version}\"}}}}';; \
+             *) echo \"own: $*\";; esac\n"
+        );
+        sandbox.write("bin/kubectl", &script);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(sandbox.path("bin/kubectl"), mode).unwrap();
+        let output = sandbox.output(&["kubectl", "get", "nodes"]);
+        let words = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(words == "own: --context sandbar-default get nodes\n", own, "{version}: {words}");
+    }
+}
+
+#[test]
+fn logs_are_those_of_the_node_or_of_its_first_process() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&["up"]);
+    assert!(sandbox.output(&["logs", "etcd"]).status.success());
+    sandbox.succeed(&["stop"]);
+    assert_snapshot!(sandbox.run(&["logs"]), @r"
+    sandbar-init: started
+    ----- stderr:
+    cluster default does not run its own log; this is what its first process printed
+    ----- exit code 0
+    ");
+}
+
+#[test]
+fn what_was_left_behind_is_shown_and_removed_on_request() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&["up"]);
+    assert_snapshot!(sandbox.run(&["gc"]), @r"
+    nothing was left behind
+    ----- exit code 0
+    ");
+    std::fs::remove_dir_all(sandbox.path(".local/share/sandbar/clusters")).unwrap();
+    assert_snapshot!(sandbox.run(&["ls", "--output", "name"]), @r"
+    default
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["gc"]), @r"
+    stderr:
+    error: this would be removed:
+    container sandbar-default would be removed: no record of its cluster is here
+    volume sandbar-default would be removed: no record of its cluster is here
+    network sandbar-default would be removed: no record of its cluster is here
+    hint: `--yes` does it without asking; `--dry-run` only shows it
+    ----- exit code 2
+    ");
+    assert_snapshot!(sandbox.run(&["gc", "--yes"]), @r"
+    container sandbar-default removed: no record of its cluster is here
+    volume sandbar-default removed: no record of its cluster is here
+    network sandbar-default removed: no record of its cluster is here
+    ----- exit code 0
+    ");
+    assert!(!sandbox.remains().iter().any(|found| found != "kubeconfig"));
+}
+
+#[test]
+fn the_schema_is_json() {
+    let sandbox = Sandbox::without_image();
+    let schema: serde_json::Value = serde_json::from_str(&sandbox.succeed(&["schema"])).unwrap();
+    assert_eq!(schema["properties"]["kind"]["const"], "Cluster");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let sandbox = Sandbox::without_image();
+    let mut child = sandbox.command(&["schema"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+    let mut child = sandbox.command(&["version"]).stdin(Stdio::piped()).spawn().unwrap();
+    let _ = child.stdin.take().unwrap().write_all(b"ignored");
+    assert!(child.wait().unwrap().success());
+}
