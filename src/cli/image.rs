@@ -3,10 +3,15 @@
 use super::target;
 use crate::cluster::{self, node_of};
 use crate::context::Context;
-use crate::error::Failure;
-use crate::node::Node;
+use crate::error::{Failure, FailureKind};
+use crate::image::{self, ImageError, Source};
+use crate::node::{Node, NodeError};
 use crate::spec::ClusterName;
+use crate::ui::reporter::phase;
 use crate::ui::{OutputFormat, Table, bytes};
+
+/// What the name of an archive ends with.
+const ARCHIVES: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
 
 /// Images in the node
 #[derive(Debug, clap::Args)]
@@ -17,8 +22,31 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
+    /// Bring an image into the node: from the engine's store, an archive, a folder in OCI layout, or standard input
+    #[command(after_help = "\
+An IMAGE is a name or ID in the engine's own store, a path (one that begins with `.` or `/`, or ends with `.tar`, \
+`.tar.gz`, `.tgz` or `.tar.zst`) or `-` for standard input. Only layers that the node lacks are moved.
+
+Examples:
+  sandbar image load localhost/hello:1
+  sandbar image load ./hello.tar --tag localhost/hello:2
+  podman save localhost/hello:1 | sandbar image load -")]
+    Load(LoadArgs),
     /// List the images that the node has
     Ls(LsArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct LoadArgs {
+    /// What to load
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<String>,
+    /// Name of the cluster
+    #[arg(short, long, value_name = "NAME")]
+    cluster: Option<ClusterName>,
+    /// Name for the image in the node, in place of those that it has
+    #[arg(long = "tag", value_name = "REF")]
+    tags: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -29,8 +57,94 @@ struct LsArgs {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     match args.action {
+        Action::Load(args) => load(context, args).await,
         Action::Ls(args) => list(context, args).await,
     }
+}
+
+async fn load(context: &Context, args: LoadArgs) -> Result<(), Failure> {
+    if args.images.len() > 1 && !args.tags.is_empty() {
+        let error = anyhow::anyhow!("--tag names one image, and {} are given", args.images.len());
+        return Err(Failure::new(FailureKind::Usage, error).hint("load them one by one"));
+    }
+    let name = target::cluster(context, args.cluster)?;
+    let found = cluster::find(&context.host(), &name).await?;
+    let node = node_of(&found.engine, &name);
+    let mut all = Vec::new();
+    for image in args.images {
+        let phase = phase(context.reporter.as_ref(), "load", format!("loading {image}"));
+        let request = image::Request {
+            engine: found.engine.as_ref(),
+            node_name: &name.resource(),
+            node: &node,
+            source: source(context, &image),
+            names: args.tags.clone(),
+        };
+        let loaded = image::load(request, &|done, total| phase.bytes(done, total)).await;
+        let loaded = loaded.map_err(|error| failure(&image, error))?;
+        phase.done();
+        if context.settings.output == OutputFormat::Table {
+            for image in &loaded {
+                context.printer.text(&told(image))?;
+            }
+        }
+        all.extend(loaded);
+    }
+    match context.settings.output {
+        OutputFormat::Table => {}
+        OutputFormat::Name => {
+            for image in &all {
+                context.printer.text(&format!("{}\n", image.name))?;
+            }
+        }
+        format => context.printer.report(format, &serde_json::json!({"schemaVersion": 1, "images": all}))?,
+    }
+    Ok(())
+}
+
+/// Where an image comes from, by how it is written: what is there in the current folder does not change it.
+fn source(context: &Context, image: &str) -> Source {
+    let is_path = image.starts_with(['.', '/']) || ARCHIVES.iter().any(|suffix| image.ends_with(suffix));
+    if image == "-" {
+        Source::Stream(Box::pin(tokio::io::stdin()))
+    } else if is_path {
+        Source::File(context.folder.join(image))
+    } else {
+        Source::Engine(image.to_owned())
+    }
+}
+
+/// One loaded image, in a line.
+fn told(image: &image::Loaded) -> String {
+    let layers = |count: u64| if count == 1 { "1 layer".to_owned() } else { format!("{count} layers") };
+    let what = match (image.layers_moved, image.layers_present) {
+        (0, _) => "no layer moved".to_owned(),
+        (moved, 0) => format!("{} moved, {}", layers(moved), bytes(image.bytes_moved)),
+        (moved, there) => format!("{} moved, {}; {there} there already", layers(moved), bytes(image.bytes_moved)),
+    };
+    format!("{}: {what}\n", image.name)
+}
+
+fn failure(image: &str, error: ImageError) -> Failure {
+    let hint = match &error {
+        ImageError::NotInEngine { engine, .. } => format!("`{engine} images` lists those that it has"),
+        ImageError::WrongArchitecture { node, .. } => {
+            format!("build it for the node: `podman build --platform linux/{node} …`")
+        }
+        ImageError::Engine(_) | ImageError::Node(NodeError::Engine(_)) => {
+            return match error {
+                ImageError::Engine(error) | ImageError::Node(NodeError::Engine(error)) => error.into(),
+                error => Failure::new(FailureKind::Failed, error),
+            };
+        }
+        ImageError::Truncated { .. } | ImageError::BreaksOff { .. } | ImageError::Damaged { .. } => {
+            "write the archive again, with `podman save --output FILE IMAGE`".to_owned()
+        }
+        _ => String::new(),
+    };
+    let error = anyhow::Error::new(error).context(format!("cannot load {image}"));
+    let failure = Failure::new(FailureKind::Failed, error);
+    if hint.is_empty() { failure } else { failure.hint(hint) }
 }
 
 async fn list(context: &Context, args: LsArgs) -> Result<(), Failure> {
