@@ -31,6 +31,7 @@ func (c checker) check() {
 	c.apiServer()
 	c.gates()
 	c.dns()
+	c.kubelet()
 	c.others()
 	c.config.complete()
 }
@@ -284,6 +285,33 @@ func (c checker) dnsFile(path, file string) {
 		c.problem(path, "%s is not a regular file", file)
 	case info.Size() > maximumDNSFileSize:
 		c.problem(path, "%s is larger than 1 MiB", file)
+	}
+}
+
+// kubelet has the kubelet's own check, and looks for the keys that its error names.
+func (c checker) kubelet() {
+	if c.sources.CheckKubelet == nil || len(c.config.Kubelet) == 0 {
+		return
+	}
+	err := c.sources.CheckKubelet(c.config.Kubelet)
+	if err == nil {
+		return
+	}
+	message := strings.TrimPrefix(err.Error(), "kubelet: ")
+	if key, rest, found := strings.Cut(message, ": "); found && strings.HasPrefix(key, "kubelet.") {
+		c.problem(key, "%s", rest)
+		return
+	}
+	// Kubernetes' strict decoder lists the unknown fields, by their paths.
+	const unknown = `unknown field "`
+	pieces := strings.Split(message, unknown)
+	for _, piece := range pieces[1:] {
+		if field, _, found := strings.Cut(piece, `"`); found {
+			c.problem("kubelet."+field, "unknown key of the kubelet's configuration")
+		}
+	}
+	if len(pieces) == 1 {
+		c.problem("kubelet", "%s", message)
 	}
 }
 

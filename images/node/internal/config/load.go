@@ -27,6 +27,9 @@ type Sources struct {
 	KnownNodeName string
 	// HostAddresses are those of the node's interfaces; nil leaves unchecked whether a configured address is among them.
 	HostAddresses []netip.Addr
+	// CheckKubelet says what is wrong with the mapping "kubelet", of which this package knows nothing; nil leaves it
+	// unchecked. Its error may begin with a key's full path and a colon.
+	CheckKubelet func(overlay map[string]any) error
 }
 
 // DefaultDirectories are those of the contract: MicroShift's first, then Sandbar's.

@@ -399,6 +399,28 @@ apiServer:
 	}
 }
 
+func TestKubeletIsChecked(t *testing.T) {
+	for message, want := range map[string]string{
+		`kubelet: strict decoding error: unknown field "maxPod"`:               `sandbar/config.yaml:3: kubelet.maxPod: unknown key of the kubelet's configuration`,
+		`kubelet: strict decoding error: unknown field "memorySwap.behaviour"`: `sandbar/config.yaml:5: kubelet.memorySwap.behaviour: unknown key of the kubelet's configuration`,
+		"kubelet.port: is set by the node and cannot be changed":               `sandbar/config.yaml:2: kubelet.port: is set by the node and cannot be changed`,
+		"kubelet: decode the configuration: no":                                `sandbar/config.yaml:1: kubelet: decode the configuration: no`,
+	} {
+		text := "kubelet:\n  port: 1\n  maxPod: 3\n  memorySwap:\n    behaviour: x\n"
+		got := problems(t, map[string]string{"sandbar/config.yaml": text}, func(s *Sources) {
+			s.CheckKubelet = func(overlay map[string]any) error {
+				if overlay["maxPod"] != 3 {
+					t.Errorf("got the mapping %v", overlay)
+				}
+				return errors.New(message)
+			}
+		})
+		if !slices.Equal(got, []string{want}) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestAuditPolicy(t *testing.T) {
 	for profile, want := range map[string]string{
 		"None": "", "Default": "- level: Metadata\n", "WriteRequestBodies": "  verbs: [create, update, patch, delete, deletecollection]\n- level: Metadata\n",

@@ -247,7 +247,7 @@ func TestStatus(t *testing.T) {
 		}, 1, "sandbarctl: the node is not healthy: etcd is degraded (no quorum)\n", nil},
 		"sandbar-node is down": {func(n *node) {
 			n.serveInit(childReport(initapi.StateBackoff, &initapi.Exit{Code: 1}, "panic: no"))
-		}, 1, "sandbarctl: the node is not healthy: node is failed (ended at 0001-01-01T00:00:00Z with exit status 1), " +
+		}, 1, "sandbarctl: the node is not healthy: node is failed (ended at 0001-01-01T00:00:00Z with exit status 1): panic: no, " +
 			"sandbar-node ended with exit status 1 and is being started again\n", []string{"NodeUnreachable"}},
 		"bad configuration": {func(n *node) {
 			n.write(filepath.Join(n.layout.Config, "config.yaml"), "node: {name: x}\n")

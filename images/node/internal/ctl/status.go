@@ -97,6 +97,9 @@ func waitedFor(status *contract.Status, condition string) string {
 		if detail := componentDetail(part); detail != "" {
 			text += " (" + detail + ")"
 		}
+		if count := len(part.LastLines); count > 0 {
+			text += ": " + part.LastLines[count-1]
+		}
 		lacking = append(lacking, text)
 	}
 	for _, warning := range status.Warnings {

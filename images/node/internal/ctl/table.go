@@ -11,6 +11,9 @@ import (
 	"sandbar.dev/node/internal/contract"
 )
 
+// shownLines is how many of the last lines of a process a table shows; the report and `logs` have more.
+const shownLines = 5
+
 // printStatus prints a report as JSON or for people.
 func printStatus(env *Environment, format *outputFormat, status contract.Status) error {
 	if format.json() {
@@ -39,8 +42,13 @@ func printStatus(env *Environment, format *outputFormat, status contract.Status)
 		}
 	}
 	for _, part := range status.Components {
+		after := ready[part.Name]
+		if part.Restarts > 0 {
+			// It would count from the first start.
+			after = ""
+		}
 		rows = append(rows, []string{
-			part.Name, string(part.State), part.Since.UTC().Format(time.DateTime), orDash(ready[part.Name]),
+			part.Name, string(part.State), part.Since.UTC().Format(time.DateTime), orDash(after),
 			fmt.Sprint(part.Restarts), componentDetail(part),
 		})
 	}
@@ -48,7 +56,7 @@ func printStatus(env *Environment, format *outputFormat, status contract.Status)
 		return err
 	}
 	for _, part := range status.Components {
-		for _, line := range part.LastLines {
+		for _, line := range part.LastLines[max(0, len(part.LastLines)-shownLines):] {
 			if err := print(env.Stdout, "  %s: %s\n", part.Name, line); err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 
+	"sandbar.dev/node/internal/components/kubelet"
 	"sandbar.dev/node/internal/config"
 	"sandbar.dev/node/internal/hostnet"
 	"sandbar.dev/node/internal/paths"
@@ -35,6 +36,7 @@ func loadConfig(layout paths.Layout) (*config.Config, []config.Warning, error) {
 		Hostname:      hostname,
 		KnownNodeName: known,
 		HostAddresses: addresses,
+		CheckKubelet:  kubelet.CheckOverlay,
 	})
 	if err != nil {
 		return nil, warnings, err

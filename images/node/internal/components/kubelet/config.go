@@ -39,6 +39,12 @@ func buildServer(o Options) (*options.KubeletServer, error) {
 	return &options.KubeletServer{KubeletFlags: *flags, KubeletConfiguration: *configuration}, nil
 }
 
+// CheckOverlay says what is wrong with the user's KubeletConfiguration, before anything is started with it.
+func CheckOverlay(overlay map[string]any) error {
+	_, err := buildConfiguration(Options{Overlay: overlay}.withDefaults())
+	return err
+}
+
 // buildConfiguration lays the user's keys over ours and decodes the whole strictly, so that a mistyped key is an error.
 func buildConfiguration(o Options) (*kubeletconfig.KubeletConfiguration, error) {
 	fields := baseConfiguration(o)
