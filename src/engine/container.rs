@@ -9,6 +9,7 @@ mod endpoint;
 mod exec;
 mod failure;
 mod limits;
+mod save;
 mod service;
 mod state;
 
@@ -29,6 +30,8 @@ use tokio_util::io::{ReaderStream, StreamReader};
 pub use self::connect::{ConnectOptions, EngineChoice};
 use self::endpoint::Endpoint;
 use self::failure::Attempt;
+use crate::process::Program;
+
 use super::{
     Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, LABEL_CLUSTER, Labels, NodeSpec, NodeState,
     NodeStats, Reader, Resource, ResourceKind, TerminalSize,
@@ -53,13 +56,15 @@ struct Inner {
     docker: Docker,
     endpoint: Endpoint,
     info: EngineInfo,
+    /// The same Podman as a program, where it is this user's own.
+    local: Option<Program>,
     /// IDs of containers that are known to be ours, by name.
     ours: Mutex<HashMap<String, String>>,
 }
 
 impl ContainerEngine {
-    fn new(docker: Docker, endpoint: Endpoint, info: EngineInfo) -> Self {
-        Self { inner: Arc::new(Inner { docker, endpoint, info, ours: Mutex::default() }) }
+    fn new(docker: Docker, endpoint: Endpoint, info: EngineInfo, local: Option<Program>) -> Self {
+        Self { inner: Arc::new(Inner { docker, endpoint, info, local, ours: Mutex::default() }) }
     }
 
     fn docker(&self) -> &Docker {
@@ -550,6 +555,13 @@ impl Engine for ContainerEngine {
 
     async fn export_image(&self, reference: &str) -> Result<Reader, EngineError> {
         let attempt = self.attempt("export the image", "image", reference);
+        if let Some(podman) = &self.inner.local {
+            let image = self.inspect_image(reference).await?;
+            let image = image.ok_or_else(|| EngineError::NotFound { what: "image", name: reference.to_owned() })?;
+            if let Some(archive) = save::save(podman, reference, &image).await {
+                return Ok(archive);
+            }
+        }
         let stream = Box::pin(export(self.docker().clone(), reference.to_owned()));
         self.flow(attempt, PACK, stream).await
     }

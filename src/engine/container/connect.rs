@@ -11,6 +11,7 @@ use super::{ContainerEngine, create, service};
 use crate::engine::{EngineError, EngineInfo};
 use crate::env::Env;
 use crate::platform::Platform;
+use crate::process::Program;
 
 /// How long a socket may take that exists. One that systemd activates starts a Podman first.
 const PING: Duration = Duration::from_millis(900);
@@ -68,7 +69,7 @@ impl ContainerEngine {
     pub async fn connect(options: &ConnectOptions<'_>) -> Result<Self, EngineError> {
         let mut first_failure = None;
         for candidate in candidates(options)? {
-            match reach(&candidate).await {
+            match reach(&candidate, options.env).await {
                 Ok(engine) => return engine.checked(options).await,
                 Err(error) => {
                     tracing::debug!(%error, "passed over");
@@ -82,8 +83,9 @@ impl ContainerEngine {
             && let Some(program) = find("podman", options.env)
         {
             let endpoint = service::ensure(&program, &options.service_dir, options.platform).await?;
-            let candidate = Candidate { engine: "podman", endpoint, rootless: !options.platform.is_superuser() };
-            return reach(&candidate).await?.checked(options).await;
+            let rootless = !options.platform.is_superuser();
+            let candidate = Candidate { engine: "podman", endpoint, rootless, named: false };
+            return reach(&candidate, options.env).await?.checked(options).await;
         }
         Err(first_failure.unwrap_or_else(|| nothing_there(options)))
     }
@@ -111,6 +113,8 @@ struct Candidate {
     engine: &'static str,
     endpoint: Endpoint,
     rootless: bool,
+    /// Whether the user named it; then it may be another machine's, or another user's.
+    named: bool,
 }
 
 /// Where to look, in order. Sockets that do not exist are left out, unless the user named them.
@@ -123,7 +127,7 @@ fn candidates(options: &ConnectOptions<'_>) -> Result<Vec<Candidate>, EngineErro
             reason,
         })?;
         let rootless = is_a_users(&endpoint, options);
-        Ok(vec![Candidate { engine, endpoint, rootless }])
+        Ok(vec![Candidate { engine, endpoint, rootless, named: true }])
     };
     if let EngineChoice::At(text) = &options.choice {
         return named("the engine", text);
@@ -133,7 +137,7 @@ fn candidates(options: &ConnectOptions<'_>) -> Result<Vec<Candidate>, EngineErro
         if path.exists() {
             let endpoint = Endpoint::Unix(path);
             let rootless = is_a_users(&endpoint, options);
-            all.push(Candidate { engine, endpoint, rootless });
+            all.push(Candidate { engine, endpoint, rootless, named: false });
         }
     };
     if options.choice != EngineChoice::Docker {
@@ -159,7 +163,7 @@ fn candidates(options: &ConnectOptions<'_>) -> Result<Vec<Candidate>, EngineErro
                 if path.exists() {
                     let endpoint = Endpoint::Unix(path);
                     let rootless = is_a_users(&endpoint, options);
-                    all.push(Candidate { engine: "docker", endpoint, rootless });
+                    all.push(Candidate { engine: "docker", endpoint, rootless, named: false });
                 }
             };
             if let Some(dir) = &env.xdg_runtime_dir {
@@ -187,8 +191,8 @@ fn is_a_users(endpoint: &Endpoint, options: &ConnectOptions<'_>) -> bool {
     }
 }
 
-async fn reach(candidate: &Candidate) -> Result<ContainerEngine, EngineError> {
-    let Candidate { engine, endpoint, rootless } = candidate;
+async fn reach(candidate: &Candidate, env: &Env) -> Result<ContainerEngine, EngineError> {
+    let Candidate { engine, endpoint, rootless, named } = candidate;
     let unreachable = |engine: &str, reason: String| EngineError::Unreachable {
         engine: engine.to_owned(),
         endpoint: endpoint.to_string(),
@@ -217,7 +221,18 @@ async fn reach(candidate: &Candidate) -> Result<ContainerEngine, EngineError> {
         rootless: *rootless,
         privilege: create::PRIVILEGE.to_owned(),
     };
-    Ok(ContainerEngine::new(docker, endpoint.clone(), info))
+    let local = if kind == "podman" && !named { find("podman", env).map(|path| local(path, env)) } else { None };
+    Ok(ContainerEngine::new(docker, endpoint.clone(), info, local))
+}
+
+/// The same user's Podman as a program, for what its API does by way of a temporary file.
+fn local(path: PathBuf, env: &Env) -> Program {
+    let variables = [
+        ("PATH", env.path.clone()),
+        ("HOME", env.home.clone().map(PathBuf::into_os_string)),
+        ("XDG_RUNTIME_DIR", env.xdg_runtime_dir.clone().map(PathBuf::into_os_string)),
+    ];
+    Program::new(path).envs(variables.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
 /// What to say where no engine answers and no socket refused.
