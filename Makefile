@@ -62,6 +62,10 @@ test: ## every test there is, real engines included; installs what is missing
 	@cd images/node && $(GO) test $(GO_TAGS) ./...
 	@cargo test --locked
 
+.PHONY: reproduce
+reproduce: ## build the node image twice and compare
+	@images/build.sh reproduce
+
 .PHONY: bench
 bench: cli image ## measure the figures of docs/performance.md and write its table
 	@bench/bench.py --sandbar "$(SANDBAR)" --json build/bench.json --write docs/performance.md

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Builds the node image, localhost/sandbar-node:VERSION, and everything in it. What has not changed is not built again:
 # each step leaves the digest of its inputs beside its result.
-#   build.sh binaries|seed|base|image|inputs [ARCHITECTURE]
+#   build.sh binaries|seed|base|image|reproduce [ARCHITECTURE]
+# "reproduce" builds all of it a second time, elsewhere and without any cache but Go's, and compares.
 set -eu
 
-goal=${1:?usage: build.sh binaries|seed|base|image|inputs [ARCHITECTURE]}
+goal=${1:?usage: build.sh binaries|seed|base|image|reproduce [ARCHITECTURE]}
 root=$(dirname "$(dirname "$(realpath "$0")")")
 architecture=${2:-$(go env GOARCH)}
 build=$root/build/$architecture
@@ -14,10 +15,14 @@ contract=$(sed -n 's/^[[:space:]]*Version = \([0-9]*\)$/\1/p' "$module/internal/
 tags="no_aufs no_btrfs no_devmapper no_zfs"
 export CGO_ENABLED=0 GOARCH="$architecture" GOFLAGS="-trimpath -buildvcs=false"
 podman=${PODMAN:-podman}
+# "reproduce" adds this to the name of the second image (the base keeps its name, which goes into the image's history)
+# and to podman's arguments; then no image counts as up to date.
+suffix=
+no_cache=
 
 # The moment that what is built from these paths carries: when they last changed.
 epoch_of() {
-	moment=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct -- "$@" 2>/dev/null || :)}
+	moment=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%at -- "$@" 2>/dev/null || :)}
 	echo "${moment:-1767225600}"
 }
 
@@ -97,7 +102,7 @@ base() {
 	epoch=$(epoch_of images/base)
 	inputs=$(printf '%s %s %s' "$(digest_of images/base)" "$epoch" "${SANDBAR_DEBIAN_MIRROR:-}" | sha256sum | cut -d' ' -f1)
 	name=localhost/sandbar-base:$architecture
-	if fresh base "$inputs" && [ -e "$build/base/base.tar" ] &&
+	if [ -z "$no_cache" ] && fresh base "$inputs" && [ -e "$build/base/base.tar" ] &&
 		[ "$($podman image inspect --format '{{index .Labels "dev.sandbar.inputs"}}' "$name" 2>/dev/null)" = "$inputs" ]; then
 		return
 	fi
@@ -117,7 +122,8 @@ podman_build() {
 	shift
 	# shellcheck disable=SC3045 # every shell that is /bin/sh somewhere has ulimit -H
 	files=$(ulimit -Hn | sed 's/unlimited/1048576/')
-	$podman build --quiet --platform "linux/$architecture" --timestamp "$moment" --ulimit "nofile=$files:$files" "$@" >/dev/null
+	# shellcheck disable=SC2086 # nothing or one word
+	$podman build --quiet $no_cache --platform "linux/$architecture" --timestamp "$moment" --ulimit "nofile=$files:$files" "$@" >/dev/null
 }
 
 # shellcheck disable=SC2016 # the inner shell's own variable
@@ -137,8 +143,9 @@ image() {
 	if [ "$architecture" != "$(go env GOHOSTARCH)" ]; then
 		name=$name-$architecture
 	fi
+	name=$name$suffix
 	present=$($podman image inspect --format '{{index .Labels "dev.sandbar.inputs"}}' "$name" 2>/dev/null || :)
-	if [ "$present" = "$inputs" ]; then
+	if [ -z "$no_cache" ] && [ "$present" = "$inputs" ]; then
 		say "$name is up to date"
 		return
 	fi
@@ -150,9 +157,30 @@ image() {
 	say "$name: $($podman image inspect --format '{{.Id}}' "$name")"
 }
 
+reproduce() {
+	no_cache=--no-cache
+	image
+	first=$($podman image inspect --format '{{.Id}}' "$name")
+	again=$root/build/reproduce-$architecture
+	rm -rf "$again"
+	# A datastore has times and random names in it: it is an input here, not a result.
+	mkdir -p "$again/node/usr/share/sandbar"
+	cp -a "$build/node/usr/share/sandbar/seed" "$again/node/usr/share/sandbar/"
+	cp -a "$build/seed.inputs" "$again/"
+	build=$again suffix=-again
+	image
+	second=$($podman image inspect --format '{{.Id}}' "$name")
+	if [ "$first" != "$second" ]; then
+		say "error: two builds of the same sources differ: $first and $second; see $again"
+		exit 1
+	fi
+	$podman untag "$name" "$name"
+	rm -rf "$again"
+	say "Two builds give the same image: $first"
+}
+
 case $goal in
-binaries | seed | base | image) "$goal" ;;
-inputs) image_inputs ;;
+binaries | seed | base | image | reproduce) "$goal" ;;
 *)
 	say "error: no such goal: $goal"
 	exit 2
