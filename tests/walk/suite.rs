@@ -8,6 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sandbar::platform::native;
@@ -30,6 +31,8 @@ pub struct Suite {
     /// The report of the first `up`, or why there is none.
     up: OnceLock<Outcome<Value>>,
     kubectl: OnceLock<Outcome<PathBuf>>,
+    /// Whether a step failed: those after it would only fail slowly.
+    failed: AtomicBool,
 }
 
 impl Suite {
@@ -41,10 +44,22 @@ impl Suite {
             .find(|path| path.is_file())
             .ok_or("podman is not installed")?;
         let home = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let suite = Self { home, podman, up: OnceLock::new(), kubectl: OnceLock::new() };
+        let suite =
+            Self { home, podman, up: OnceLock::new(), kubectl: OnceLock::new(), failed: AtomicBool::new(false) };
         let image = Self::image();
         let present = suite.podman(["image", "exists", &image])?.status.success();
         if present { Ok(suite) } else { Err(format!("there is no image {image}; `make image` builds it")) }
+    }
+
+    /// Goes a step, unless one before it failed.
+    pub fn step(&self, step: impl FnOnce(&Self) -> Outcome) -> Outcome {
+        if self.failed.swap(true, Ordering::Relaxed) {
+            return Err("a step before it failed".to_owned());
+        }
+        // A panic leaves it set.
+        step(self)?;
+        self.failed.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The node image of this version.
