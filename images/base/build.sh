@@ -102,7 +102,7 @@ chmod 0755 "$temporary"
 
 mkdir -p "$(dirname "$output")"
 mmdebstrap --quiet --variant=custom --format=tar --architectures="$architecture" --components=main \
-    --skip=check/empty,check/chroot,chroot/mount \
+    --skip=check/empty,check/chroot,check/qemu,chroot/mount \
     --customize-hook="sh $temporary/unpack \"\$1\"" \
     "$suite" "$temporary/full.tar" \
     "deb $mirror/debian $suite main" \
