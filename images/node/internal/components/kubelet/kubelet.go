@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -137,7 +138,9 @@ func (k *Kubelet) dependencies(
 	}
 	client := rest.CopyConfig(k.options.Client)
 	client.QPS = -1
-	main, err := kubernetes.NewForConfig(client)
+	registering := rest.CopyConfig(client)
+	registering.Wrap(func(base http.RoundTripper) http.RoundTripper { return newRegisterLast(base) })
+	main, err := kubernetes.NewForConfig(registering)
 	if err != nil {
 		return nil, fmt.Errorf("kubelet: client: %w", err)
 	}
