@@ -10,7 +10,9 @@ import (
 	"runtime"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/pkg/volume/csi"
 
 	"sandbar.dev/node/internal/cni"
 	"sandbar.dev/node/internal/component"
@@ -37,6 +39,9 @@ import (
 	"sandbar.dev/node/internal/pki"
 	"sandbar.dev/node/internal/version"
 )
+
+// registerBackoff is for registering a CSI driver, which writes objects that others write too.
+var registerBackoff = wait.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Steps: 10, Cap: 5 * time.Second}
 
 // apiPort is where the API is served, on all addresses.
 const apiPort = 6443
@@ -249,8 +254,24 @@ func (n *node) storage() (component.Component, error) {
 	client, err := n.pki.RESTConfig("system:sandbar:storage")
 	return storage.New(storage.Options{
 		Client: client, NodeName: n.config.NodeName(), Root: n.layout.Storage(), KubeletDir: n.layout.Kubelet,
-		Version: version.Sandbar,
+		Version:  version.Sandbar,
+		Register: n.registerDriver,
 	}), err
+}
+
+// registerDriver tells the kubelet in this process of a CSI driver. Its plugin watcher would look for a socket once a
+// second; and before it has initialised its CSINode, which it has when it is ready, a registration would delete that.
+func (n *node) registerDriver(ctx context.Context, driver, endpoint string) error {
+	if err := n.wait(ctx, kubelet.Name); err != nil {
+		return err
+	}
+	return wait.ExponentialBackoffWithContext(ctx, registerBackoff, func(ctx context.Context) (bool, error) {
+		err := csi.PluginHandler.RegisterPlugin(ctx, driver, endpoint, []string{"1.0.0"}, nil)
+		if err != nil {
+			klog.FromContext(ctx).Error(err, "Kubelet has not registered the driver yet", "driver", driver)
+		}
+		return err == nil, nil
+	})
 }
 
 func (n *node) ingressController() (component.Component, error) {

@@ -51,6 +51,9 @@ type Options struct {
 	KubeletDir string
 	// Version is the node's version, told by the driver.
 	Version string
+	// Register makes the driver, which serves CSI on the socket endpoint, known to kubelet, and returns when it is. Nil
+	// leaves that to kubelet's plugin watcher, which looks once a second.
+	Register func(ctx context.Context, driver, endpoint string) error
 }
 
 // Storage is the component.
@@ -84,10 +87,7 @@ func (s *Storage) Run(ctx context.Context, ready func()) error {
 	if err := serve(ctx, group, driverServer, endpoint); err != nil {
 		return err
 	}
-	registrationServer := grpc.NewServer()
-	registration.RegisterRegistrationServer(registrationServer, registrar)
-	registrationSocket := filepath.Join(s.options.KubeletDir, "plugins_registry", driver.Name+"-reg.sock")
-	if err := serve(ctx, group, registrationServer, registrationSocket); err != nil {
+	if err := s.announce(ctx, group, registrar, endpoint); err != nil {
 		return err
 	}
 	claimsFollowed, err := s.provision(ctx, group, csiDriver)
@@ -108,6 +108,26 @@ func (s *Storage) Run(ctx context.Context, ready func()) error {
 		return nil
 	})
 	return group.Wait()
+}
+
+// announce has kubelet told of the driver; registrar hears of the outcome.
+func (s *Storage) announce(ctx context.Context, group *errgroup.Group, registrar *registrar, endpoint string) error {
+	if s.options.Register == nil {
+		server := grpc.NewServer()
+		registration.RegisterRegistrationServer(server, registrar)
+		return serve(ctx, group, server, filepath.Join(s.options.KubeletDir, "plugins_registry", driver.Name+"-reg.sock"))
+	}
+	group.Go(func() error {
+		err := s.options.Register(ctx, driver.Name, endpoint)
+		if err == nil {
+			registrar.once.Do(func() { close(registrar.done) })
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	})
+	return nil
 }
 
 // provision starts the provisioner and returns a channel that is closed when it follows claims.
