@@ -142,6 +142,9 @@ _sandbar() {
             sandbar__subcmd__help,version)
                 cmd="sandbar__subcmd__help__subcmd__version"
                 ;;
+            sandbar__subcmd__help__subcmd__image,load)
+                cmd="sandbar__subcmd__help__subcmd__image__subcmd__load"
+                ;;
             sandbar__subcmd__help__subcmd__image,ls)
                 cmd="sandbar__subcmd__help__subcmd__image__subcmd__ls"
                 ;;
@@ -157,11 +160,17 @@ _sandbar() {
             sandbar__subcmd__image,help)
                 cmd="sandbar__subcmd__image__subcmd__help"
                 ;;
+            sandbar__subcmd__image,load)
+                cmd="sandbar__subcmd__image__subcmd__load"
+                ;;
             sandbar__subcmd__image,ls)
                 cmd="sandbar__subcmd__image__subcmd__ls"
                 ;;
             sandbar__subcmd__image__subcmd__help,help)
                 cmd="sandbar__subcmd__image__subcmd__help__subcmd__help"
+                ;;
+            sandbar__subcmd__image__subcmd__help,load)
+                cmd="sandbar__subcmd__image__subcmd__help__subcmd__load"
                 ;;
             sandbar__subcmd__image__subcmd__help,ls)
                 cmd="sandbar__subcmd__image__subcmd__help__subcmd__ls"
@@ -463,8 +472,22 @@ _sandbar() {
             return 0
             ;;
         sandbar__subcmd__help__subcmd__image)
-            opts="ls"
+            opts="load ls"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandbar__subcmd__help__subcmd__image__subcmd__load)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -743,7 +766,7 @@ _sandbar() {
             return 0
             ;;
         sandbar__subcmd__image)
-            opts="-f -o -q -v -y -h -V --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version ls help"
+            opts="-f -o -q -v -y -h -V --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version load ls help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -789,7 +812,7 @@ _sandbar() {
             return 0
             ;;
         sandbar__subcmd__image__subcmd__help)
-            opts="ls help"
+            opts="load ls help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -816,6 +839,20 @@ _sandbar() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        sandbar__subcmd__image__subcmd__help__subcmd__load)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         sandbar__subcmd__image__subcmd__help__subcmd__ls)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -823,6 +860,64 @@ _sandbar() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandbar__subcmd__image__subcmd__load)
+            opts="-c -f -o -q -v -y -h -V --cluster --tag --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tag)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --engine)
+                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -W "json" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -382,24 +382,43 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_s
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_seen_subcommand_from help" -f -a "merge" -d 'Put its context into your kubeconfig and make it the current one'
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_seen_subcommand_from help" -f -a "unmerge" -d 'Take its entries out of your kubeconfig and restore the context before it'
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from ls help" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
-complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from ls help" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
 docker\t'Docker'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from ls help" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
 name\t'Names alone, one a line'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from ls help" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from ls help" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
-complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from ls help" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
-complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from ls help" -s q -l quiet -d 'Nothing but results and errors'
-complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from ls help" -s v -l verbose -d 'More of what happens'
-complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from ls help" -s y -l yes -d 'Yes to every question'
-complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from ls help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from ls help" -s V -l version -d 'Print version'
-complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from ls help" -f -a "ls" -d 'List the images that the node has'
-complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from ls help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -s q -l quiet -d 'Nothing but results and errors'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -s v -l verbose -d 'More of what happens'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -s y -l yes -d 'Yes to every question'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -s V -l version -d 'Print version'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -f -a "load" -d 'Bring an image into the node: from the engine\'s store, an archive, a folder in OCI layout, or standard input'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -f -a "ls" -d 'List the images that the node has'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -s c -l cluster -d 'Name of the cluster' -r
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -l tag -d 'Name for the image in the node, in place of those that it has' -r
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
+podman\t'Podman'
+docker\t'Docker'"
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names alone, one a line'"
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -s q -l quiet -d 'Nothing but results and errors'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -s v -l verbose -d 'More of what happens'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -s y -l yes -d 'Yes to every question'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -s V -l version -d 'Print version'
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from ls" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from ls" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
@@ -416,6 +435,7 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_s
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from ls" -s y -l yes -d 'Yes to every question'
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from ls" -s V -l version -d 'Print version'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from help" -f -a "load" -d 'Bring an image into the node: from the engine\'s store, an archive, a folder in OCI layout, or standard input'
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from help" -f -a "ls" -d 'List the images that the node has'
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c sandbar -n "__fish_sandbar_using_subcommand paths" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
@@ -522,4 +542,5 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_see
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from kubeconfig" -f -a "print" -d 'Print it, with its private key'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from kubeconfig" -f -a "merge" -d 'Put its context into your kubeconfig and make it the current one'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from kubeconfig" -f -a "unmerge" -d 'Take its entries out of your kubeconfig and restore the context before it'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from image" -f -a "load" -d 'Bring an image into the node: from the engine\'s store, an archive, a folder in OCI layout, or standard input'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from image" -f -a "ls" -d 'List the images that the node has'

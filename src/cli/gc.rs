@@ -44,7 +44,7 @@ fn lines(found: &[Leftover], done: &str) -> String {
     found.iter().map(|leftover| format!("{} {} {done}: {}\n", leftover.what, leftover.name, leftover.why)).collect()
 }
 
-/// Resources without a record may be those of another user's or another SANDBAR_HOME's cluster: that is asked.
+/// Resources without a record may be those of another user's or another `SANDBAR_HOME`'s cluster: that is asked.
 fn confirm(context: &Context, found: &[Leftover]) -> Result<(), Failure> {
     if context.settings.yes {
         return Ok(());

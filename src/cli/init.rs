@@ -71,20 +71,19 @@ fn ask(args: &Args) -> Result<Answers, Failure> {
             .interact_text()
             .map_err(ended)?,
     };
-    let memory = match &args.memory {
-        Some(memory) => Some(memory.clone()),
-        None => {
-            let text = dialoguer::Input::<String>::new()
-                .with_prompt("Memory that it may use (such as 2Gi; empty for no limit)")
-                .allow_empty(true)
-                .validate_with(|text: &String| match text.as_str() {
-                    "" => Ok(()),
-                    text => text.parse::<Memory>().map(|_| ()).map_err(|error| error.to_string()),
-                })
-                .interact_text()
-                .map_err(ended)?;
-            text.parse().ok()
-        }
+    let memory = if let Some(memory) = &args.memory {
+        Some(memory.clone())
+    } else {
+        let text = dialoguer::Input::<String>::new()
+            .with_prompt("Memory that it may use (such as 2Gi; empty for no limit)")
+            .allow_empty(true)
+            .validate_with(|text: &String| match text.as_str() {
+                "" => Ok(()),
+                text => text.parse::<Memory>().map(|_| ()).map_err(|error| error.to_string()),
+            })
+            .interact_text()
+            .map_err(ended)?;
+        text.parse().ok()
     };
     Ok(Answers { name, memory })
 }

@@ -100,7 +100,7 @@ impl Inputs {
         let unreadable = |source| InputError::Unreadable { what: "manifest", path: path.to_owned(), source };
         let name = format!("{:02}-{}", index + 10, stem(path));
         let folder = Path::new("/etc/sandbar/manifests.d");
-        if fs_err::metadata(path).map_err(unreadable)?.is_dir() {
+        if std::fs::metadata(path).map_err(unreadable)?.is_dir() {
             let kustomizations = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
             if !kustomizations.iter().any(|file| path.join(file).is_file()) {
                 return Err(InputError::NoKustomization { path: path.to_owned() });
@@ -117,7 +117,7 @@ impl Inputs {
     fn folder(&mut self, from: &Path, to: &Path) -> Result<(), InputError> {
         let unreadable = |source| InputError::Unreadable { what: "manifest", path: from.to_owned(), source };
         let mut entries: Vec<PathBuf> = Vec::new();
-        for entry in fs_err::read_dir(from).map_err(unreadable)? {
+        for entry in std::fs::read_dir(from).map_err(unreadable)? {
             entries.push(entry.map_err(unreadable)?.path());
         }
         entries.sort();

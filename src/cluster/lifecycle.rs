@@ -70,8 +70,9 @@ impl Lifecycle {
             Self::Interrupted => matches!(next, Self::Running | Self::Removing | Self::Interrupted),
             // A removal is only ever completed.
             Self::Removing => next == Self::Removing,
-            Self::Paused => next != Self::Interrupted,
-            Self::Running | Self::Stopped | Self::Missing | Self::Unknown | Self::Orphaned => next != Self::Interrupted,
+            Self::Running | Self::Paused | Self::Stopped | Self::Missing | Self::Unknown | Self::Orphaned => {
+                next != Self::Interrupted
+            }
         }
     }
 }

@@ -394,7 +394,10 @@ impl Attempt<'_> {
         let mut refused = BTreeSet::new();
         for step in steps {
             self.step(engine, record, *step, inputs).await?;
-            while *step == Step::StartNode {
+            if *step != Step::StartNode {
+                continue;
+            }
+            loop {
                 let Err(error) = engine.start_node(&record.name.resource()).await else { break };
                 let (port, address) = match &error {
                     EngineError::PortTaken { port, address } | EngineError::PortPrivileged { port, address } => {
@@ -498,9 +501,10 @@ impl Attempt<'_> {
                 | ClusterError::Node(_)
                 | ClusterError::Probe(_)
         );
-        let folder = match worth_logs {
-            true => failure_logs::collect(self.host, &engine, &name, &error, self.last.as_ref()).await,
-            false => None,
+        let folder = if worth_logs {
+            failure_logs::collect(self.host, &engine, &name, &error, self.last.as_ref()).await
+        } else {
+            None
         };
         let mut removed = false;
         if self.fresh {

@@ -111,7 +111,7 @@ impl Scene {
         engine.create_node(&spec).await.unwrap();
         engine.start_node("sandbar-a").await.unwrap();
         let node = NodeClient::new(engine.clone(), "sandbar-a");
-        Self { folder: folder, engine, node, told: Mutex::default() }
+        Self { folder, engine, node, told: Mutex::default() }
     }
 
     async fn load(&self, source: Source, names: &[&str]) -> Result<Vec<Loaded>, ImageError> {

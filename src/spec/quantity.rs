@@ -86,12 +86,11 @@ impl FromStr for Memory {
         };
         let factor = match unit.chars().next() {
             None if base == 1000 => 1,
-            None => return Err(wrong()),
             Some(letter) if unit.len() == 1 => {
                 let power = UNITS.iter().find(|(known, _)| *known == letter).ok_or_else(wrong)?.1;
                 base.pow(power)
             }
-            Some(_) => return Err(wrong()),
+            None | Some(_) => return Err(wrong()),
         };
         let thousandths = decimal(number, 3).ok_or_else(wrong)?;
         let bytes = u128::from(thousandths) * u128::from(factor) / 1000;

@@ -87,7 +87,7 @@ impl Store {
     /// The record of a cluster, if there is one.
     pub fn load(&self, name: &ClusterName) -> Result<Option<Record>, StoreError> {
         let path = self.record_path(name);
-        match fs_err::read(&path) {
+        match std::fs::read(&path) {
             Ok(bytes) => Record::parse(&path, &bytes).map(Some),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::io("read", &path, error)),

@@ -115,6 +115,7 @@ impl Phase<'_> {
     }
 
     /// Says that it is over, and returns how long it took.
+    #[expect(clippy::must_use_candidate, reason = "most callers only end the phase")]
     pub fn done(self) -> Duration {
         let took = self.since.elapsed();
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
