@@ -96,6 +96,8 @@ func build(o Options) (*options.ServerRunOptions, error) {
 	s.GenericServerRunOptions.ShutdownSendRetryAfter = false
 	s.Features.EnableProfiling = false
 	s.Features.EnableContentionProfiling = false
+	// Go's profiles of the whole process, for root on the node.
+	s.Features.DebugSocketPath = filepath.Join(o.RunDir, "debug.sock")
 	if o.Audit.PolicyFile != "" {
 		s.Audit.PolicyFile = o.Audit.PolicyFile
 		s.Audit.LogOptions.Path = o.Audit.LogFile
