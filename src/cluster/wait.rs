@@ -82,11 +82,15 @@ impl Wait<'_> {
         let trust = ApiTrust { ca: entry.certificate_authority()?, client: Some(client) };
         let id = status.node.cluster_id.as_str();
         let (http, https) = (self.addresses.http_socket(), self.addresses.https_socket());
-        tokio::try_join!(
+        let (api, http, https) = tokio::try_join!(
             self.probe(|deadline| self.prober.api(&self.addresses.api, &trust, deadline)),
             self.probe(|deadline| self.prober.ingress(http, false, id, deadline)),
             self.probe(|deadline| self.prober.ingress(https, true, id, deadline)),
         )?;
+        // All have the same deadline: the first in this order is the one to name.
+        if let Some(unanswered) = api.or(http).or(https) {
+            return Err(self.timed_out(unanswered));
+        }
         phases.push(took("laptop", laptop.done()));
         Ok(Ready { status, entry, phases })
     }
@@ -178,17 +182,18 @@ impl Wait<'_> {
         }
     }
 
-    async fn probe<F>(&self, ask: impl Fn(Duration) -> F) -> Result<(), ClusterError>
+    /// Asks until there is an answer; what did not answer in time is returned in words.
+    async fn probe<F>(&self, ask: impl Fn(Duration) -> F) -> Result<Option<String>, ClusterError>
     where
         F: Future<Output = Result<(), ProbeError>>,
     {
         loop {
             let left = self.limit.left();
             match ask(PROBE.min(left.max(AGAIN))).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(None),
                 Err(error @ ProbeError::SomeoneElse { .. }) => return Err(error.into()),
                 Err(ProbeError::NoAnswer { target, reason }) if left.is_zero() => {
-                    return Err(self.timed_out(format!("{target} ({reason})")));
+                    return Ok(Some(format!("{target} ({reason})")));
                 }
                 Err(ProbeError::NoAnswer { .. }) => tokio::time::sleep(AGAIN.min(left)).await,
             }

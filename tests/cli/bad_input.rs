@@ -264,7 +264,7 @@ fn a_laptops_side_that_does_not_work() {
     });
     assert_snapshot!(sandbox.run(&["up", "--timeout", "300ms"]), @r"
     stderr:
-    error: cluster default was not ready within 300ms; still waiting for https://127.0.0.1:PORT (connection refused)
+    error: cluster default was not ready within 300ms; still waiting for http://127.0.0.1:PORT (connection refused)
     hint: `--timeout 5m` waits longer
     hint: logs are kept in ~/.local/state/sandbar/failures/default-WHEN
     hint: the cluster was removed again, as it was never finished

@@ -13,56 +13,56 @@ fn a_cluster_is_made_found_stopped_started_and_removed() {
     assert_snapshot!(sandbox.run(&["up"]), @r"
     ✓ cluster default is ready after TIME
 
-      node        default in fake 1.0.0
+      node  default in fake 1.0.0
       kubernetes  v1.37.2
-      context     sandbar-default, current (~/.kube/config)
-      api         https://127.0.0.1:PORT
-      http        http://*.default.localhost
-      https       https://*.default.localhost
-      phases      engine TIME, image TIME, container TIME, node TIME, laptop TIME
+      context  sandbar-default, current (~/.kube/config)
+      api  https://127.0.0.1:PORT
+      http  http://*.default.localhost
+      https  https://*.default.localhost
+      phases  engine TIME, image TIME, container TIME, node TIME, laptop TIME
 
     next: sandbar kubectl get nodes
     ----- exit code 0
     ");
     assert_snapshot!(sandbox.run(&["ls"]), @r"
-    NAME      STATE     KUBERNETES   ENGINE   API                      HTTP                         AGE
-    default   running   v1.37.2      fake     https://127.0.0.1:PORT   http://*.default.localhost   AGE
+    NAME  STATE  KUBERNETES  ENGINE  API  HTTP  AGE
+    default  running  v1.37.2  fake  https://127.0.0.1:PORT  http://*.default.localhost  AGE
     ----- exit code 0
     ");
     assert_snapshot!(sandbox.run(&["status"]), @r"
     cluster default is healthy
 
-      engine      fake 1.0.0 (none needed)
-      context     sandbar-default
-      api         https://127.0.0.1:PORT
-      http        http://*.default.localhost
-      https       https://*.default.localhost
-      memory      200 MiB
+      engine  fake 1.0.0 (none needed)
+      context  sandbar-default
+      api  https://127.0.0.1:PORT
+      http  http://*.default.localhost
+      https  https://*.default.localhost
+      memory  200 MiB
       kubernetes  v1.37.2
-      storage     TIME GiB of TIME GiB free
+      storage  TIME GiB of TIME GiB free
 
-    COMPONENT        STATE   SINCE   RESTARTS   DETAIL
-    init             ready   AGE      0
-    containerd       ready   AGE      0
-    haproxy          ready   AGE      0
-    etcd             ready   AGE      0
-    kube-apiserver   ready   AGE      0
-    kubelet          ready   AGE      0
-    coredns          ready   AGE      0
-    ingress          ready   AGE      0
-    storage          ready   AGE      0
+    COMPONENT  STATE  SINCE  RESTARTS  DETAIL
+    init  ready  AGE  0
+    containerd  ready  AGE  0
+    haproxy  ready  AGE  0
+    etcd  ready  AGE  0
+    kube-apiserver  ready  AGE  0
+    kubelet  ready  AGE  0
+    coredns  ready  AGE  0
+    ingress  ready  AGE  0
+    storage  ready  AGE  0
     ----- exit code 0
     ");
     assert_snapshot!(sandbox.run(&["up"]), @r"
     ✓ cluster default is ready, nothing had to be done
 
-      node        default in fake 1.0.0
+      node  default in fake 1.0.0
       kubernetes  v1.37.2
-      context     sandbar-default, current (~/.kube/config)
-      api         https://127.0.0.1:PORT
-      http        http://*.default.localhost
-      https       https://*.default.localhost
-      phases      engine TIME, image TIME, node TIME, laptop TIME
+      context  sandbar-default, current (~/.kube/config)
+      api  https://127.0.0.1:PORT
+      http  http://*.default.localhost
+      https  https://*.default.localhost
+      phases  engine TIME, image TIME, node TIME, laptop TIME
 
     next: sandbar kubectl get nodes
     ----- exit code 0
@@ -78,11 +78,11 @@ fn a_cluster_is_made_found_stopped_started_and_removed() {
     assert_snapshot!(sandbox.run(&["status"]), @r"
     cluster default is stopped
 
-      engine      fake 1.0.0 (none needed)
-      context     sandbar-default
-      api         https://127.0.0.1:PORT
-      http        http://*.default.localhost
-      https       https://*.default.localhost
+      engine  fake 1.0.0 (none needed)
+      context  sandbar-default
+      api  https://127.0.0.1:PORT
+      http  http://*.default.localhost
+      https  https://*.default.localhost
     ----- stderr:
     error: cluster default is not healthy: it is stopped
     hint: `sandbar start default` starts it
@@ -91,13 +91,13 @@ fn a_cluster_is_made_found_stopped_started_and_removed() {
     assert_snapshot!(sandbox.run(&["start"]), @r"
     ✓ cluster default was started and is ready after TIME
 
-      node        default in fake 1.0.0
+      node  default in fake 1.0.0
       kubernetes  v1.37.2
-      context     sandbar-default, current (~/.kube/config)
-      api         https://127.0.0.1:PORT
-      http        http://*.default.localhost
-      https       https://*.default.localhost
-      phases      engine TIME, image TIME, container TIME, node TIME, laptop TIME
+      context  sandbar-default, current (~/.kube/config)
+      api  https://127.0.0.1:PORT
+      http  http://*.default.localhost
+      https  https://*.default.localhost
+      phases  engine TIME, image TIME, container TIME, node TIME, laptop TIME
 
     next: sandbar kubectl get nodes
     ----- exit code 0
@@ -298,26 +298,26 @@ fn what_is_not_healthy_is_not_called_healthy() {
     assert_snapshot!(sandbox.run(&["status"]), @r"
     cluster default is not healthy
 
-      engine      fake 1.0.0 (none needed)
-      context     sandbar-default
-      api         https://127.0.0.1:PORT
-      http        http://*.default.localhost
-      https       https://*.default.localhost
-      memory      200 MiB
+      engine  fake 1.0.0 (none needed)
+      context  sandbar-default
+      api  https://127.0.0.1:PORT
+      http  http://*.default.localhost
+      https  https://*.default.localhost
+      memory  200 MiB
       kubernetes  v1.37.2
-      storage     TIME GiB of TIME GiB free
+      storage  TIME GiB of TIME GiB free
 
-    COMPONENT        STATE      SINCE   RESTARTS   DETAIL
-    init             ready      AGE      0
-    containerd       ready      AGE      0
-    haproxy          ready      AGE      0
-    etcd             ready      AGE      0
-    kube-apiserver   ready      AGE      0
-    kubelet          ready      AGE      0
-    coredns          ready      AGE      0
-    ingress          ready      AGE      0
-    storage          ready      AGE      0
-    dns              degraded   AGE      0          no upstream answers
+    COMPONENT  STATE  SINCE  RESTARTS  DETAIL
+    init  ready  AGE  0
+    containerd  ready  AGE  0
+    haproxy  ready  AGE  0
+    etcd  ready  AGE  0
+    kube-apiserver  ready  AGE  0
+    kubelet  ready  AGE  0
+    coredns  ready  AGE  0
+    ingress  ready  AGE  0
+    storage  ready  AGE  0
+    dns  degraded  AGE  0  no upstream answers
     ----- stderr:
     error: cluster default is not healthy: waiting for dns (degraded: no upstream answers)
     hint: `sandbar logs --cluster default` shows what its components say

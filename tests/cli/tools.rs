@@ -25,11 +25,11 @@ fn version_and_paths_need_nothing() {
     ----- exit code 0
     "#);
     assert_snapshot!(sandbox.run(&["paths"]), @r"
-    config      ~/.config/sandbar
-    data        ~/.local/share/sandbar
-    cache       ~/.cache/sandbar
-    state       ~/.local/state/sandbar
-    runtime     ~/.local/share/sandbar/run
+    config  ~/.config/sandbar
+    data  ~/.local/share/sandbar
+    cache  ~/.cache/sandbar
+    state  ~/.local/state/sandbar
+    runtime  ~/.local/share/sandbar/run
     kubeconfig  ~/.kube/config
     ----- exit code 0
     ");
@@ -48,29 +48,29 @@ fn help_has_examples() {
     Usage: sandbar [OPTIONS] <COMMAND>
 
     Commands:
-      init         Write a cluster file, with a comment for each key
-      up           Make a cluster, start it, or find that nothing is to be done
-      stop         Stop a cluster; its data, ports and context stay
-      start        Start a stopped cluster as it was
-      restart      Stop a cluster and start it again
-      rm           Remove clusters with everything of them: container, network, volume, kubeconfig
+      init  Write a cluster file, with a comment for each key
+      up  Make a cluster, start it, or find that nothing is to be done
+      stop  Stop a cluster; its data, ports and context stay
+      start  Start a stopped cluster as it was
+      restart  Stop a cluster and start it again
+      rm  Remove clusters with everything of them: container, network, volume, kubeconfig
                    entries [alias: down]
-      ls           List clusters [alias: list]
-      status       Show how a cluster is: its components, addresses, warnings
-      logs         Show what the node's components say
-      shell        Open a shell in the node
-      exec         Run a program in the node; its exit code is this one's
-      kubectl      Run kubectl for a cluster: this machine's own where its version fits, otherwise the
+      ls  List clusters [alias: list]
+      status  Show how a cluster is: its components, addresses, warnings
+      logs  Show what the node's components say
+      shell  Open a shell in the node
+      exec  Run a program in the node; its exit code is this one's
+      kubectl  Run kubectl for a cluster: this machine's own where its version fits, otherwise the
                    node's
-      kubeconfig   Print a cluster's kubeconfig, or put it into yours and take it out
-      image        Images in the node
-      paths        Show where Sandbar's own files are
-      gc           Remove what was left behind: by interrupted commands, and in the engine without a
+      kubeconfig  Print a cluster's kubeconfig, or put it into yours and take it out
+      image  Images in the node
+      paths  Show where Sandbar's own files are
+      gc  Remove what was left behind: by interrupted commands, and in the engine without a
                    record here
       completions  Print the completions of a shell
-      schema       Print the JSON Schema of the cluster file, for editors
-      version      Show the version of this program and of the node contract that it speaks
-      help         Print this message or the help of the given subcommand(s)
+      schema  Print the JSON Schema of the cluster file, for editors
+      version  Show the version of this program and of the node contract that it speaks
+      help  Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help
@@ -87,7 +87,7 @@ fn help_has_examples() {
               Engine that runs the node
 
               Possible values:
-              - auto:   The one that fits on this host
+              - auto:  The one that fits on this host
               - podman: Podman
               - docker: Docker
 
@@ -124,11 +124,11 @@ fn help_has_examples() {
               Kubeconfig to use in place of KUBECONFIG and ~/.kube/config
 
     Examples:
-      sandbar up                        make the cluster `default`, or start it
-      sandbar up edge --memory 2Gi      a second one, limited to 2 GiB
-      sandbar image load hello:1        bring an image from Podman into the cluster
-      sandbar kubectl get pods -A       kubectl, also where none is installed
-      sandbar rm                        remove the cluster with everything of it
+      sandbar up  make the cluster `default`, or start it
+      sandbar up edge --memory 2Gi  a second one, limited to 2 GiB
+      sandbar image load hello:1  bring an image from Podman into the cluster
+      sandbar kubectl get pods -A  kubectl, also where none is installed
+      sandbar rm  remove the cluster with everything of it
     ----- exit code 0
     ");
     for command in sandbar::cli::definition().get_subcommands() {
