@@ -1,13 +1,15 @@
 //! [`NodeClient`]: the node contract spoken through `sandbarctl` over any engine's exec.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadBuf};
 
 use super::{CONTRACT_VERSION, ImportedImage, Node, NodeError, NodeImage, StatusReport, VersionReport};
 use crate::engine::{Engine, ExecControl, ExecRequest, ExecSession, Reader, Writer};
@@ -106,11 +108,12 @@ impl Node for NodeClient {
         timeout: Duration,
     ) -> Result<BoxStream<'static, Result<StatusReport, NodeError>>, NodeError> {
         let limit = go_duration(timeout);
-        let arguments = ["status", "--output", "json", "--wait", "healthy", "--watch", "--timeout", &limit];
-        let (command, session) = self.start(&arguments, false).await?;
-        let ExecSession { stdout, stderr, control, .. } = session;
+        let arguments =
+            ["status", "--output", "json", "--wait", "healthy", "--watch", "--until-eof", "--timeout", &limit];
+        let (command, session) = self.start(&arguments, true).await?;
+        let ExecSession { stdin, stdout, stderr, control } = session;
         let stderr = tokio::spawn(stderr_tail(stderr));
-        let watch = Watch { command, lines: BufReader::new(stdout), stderr, control, over: false };
+        let watch = Watch { _alive: stdin, command, lines: BufReader::new(stdout), stderr, control, over: false };
         Ok(stream::unfold(watch, |mut watch| async move {
             if watch.over {
                 return None;
@@ -194,12 +197,12 @@ impl Node for NodeClient {
 
     async fn logs(&self, component: Option<&str>, follow: bool, tail: Option<u32>) -> Result<Reader, NodeError> {
         let mut arguments = vec!["logs".to_owned()];
-        arguments.extend(follow.then(|| "--follow".to_owned()));
+        arguments.extend(follow.then_some(["--follow", "--until-eof"]).into_iter().flatten().map(str::to_owned));
         arguments.extend(tail.into_iter().flat_map(|lines| ["--tail".to_owned(), lines.to_string()]));
         arguments.extend(component.map(str::to_owned));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let (command, session) = self.start(&arguments, false).await?;
-        let ExecSession { stdout, stderr, control, .. } = session;
+        let (command, session) = self.start(&arguments, follow).await?;
+        let ExecSession { stdin, stdout, stderr, control } = session;
         let (mut sink, source) = tokio::io::duplex(64 * 1024);
         tokio::spawn(async move {
             let mut stdout = stdout;
@@ -209,7 +212,7 @@ impl Node for NodeClient {
                 let _ = sink.write_all(format!("{command}: {}\n", last_line(&words)).as_bytes()).await;
             }
         });
-        Ok(Box::pin(source))
+        Ok(Box::pin(Following { source, _alive: stdin }))
     }
 
     async fn stop(&self, grace: Duration) -> Result<(), NodeError> {
@@ -229,8 +232,27 @@ async fn feed(mut from: Reader, to: &mut Writer) -> std::io::Result<()> {
     }
 }
 
+/// Output of a program that ends when this is dropped: no engine ends a program whose client went away, but all close
+/// its input.
+struct Following {
+    source: DuplexStream,
+    _alive: Option<Writer>,
+}
+
+impl AsyncRead for Following {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.source).poll_read(cx, buffer)
+    }
+}
+
 /// A running `sandbarctl status --watch`.
 struct Watch {
+    /// No engine ends a program whose client went away, but all close its input.
+    _alive: Option<Writer>,
     command: String,
     lines: BufReader<Reader>,
     stderr: tokio::task::JoinHandle<String>,

@@ -273,10 +273,11 @@ async fn kubeconfig(node: &str, run: &mut ProgramRun, arguments: &[String]) -> s
 /// `logs [--follow] [--tail N] [COMPONENT]`.
 async fn logs(behaviour: &Behaviour, run: &mut ProgramRun, arguments: &[String]) -> std::io::Result<i64> {
     let mut rest = arguments.iter();
-    let (mut follow, mut tail, mut component) = (false, usize::MAX, None);
+    let (mut follow, mut until_eof, mut tail, mut component) = (false, false, usize::MAX, None);
     while let Some(argument) = rest.next() {
         match argument.as_str() {
             "--follow" | "-f" => follow = true,
+            "--until-eof" => until_eof = true,
             "--tail" => tail = rest.next().and_then(|number| number.parse().ok()).unwrap_or(usize::MAX),
             "--output" => _ = rest.next(),
             other => component = Some(other),
@@ -290,7 +291,9 @@ async fn logs(behaviour: &Behaviour, run: &mut ProgramRun, arguments: &[String])
     let lines: Vec<String> = behaviour.node.log.iter().map(|line| format!("{name} {line}\n")).collect();
     let shown: String = lines[lines.len().saturating_sub(tail)..].concat();
     run.stdout.write_all(shown.as_bytes()).await?;
-    if follow {
+    if follow && until_eof {
+        run.stdin.read_to_end(&mut Vec::new()).await?;
+    } else if follow {
         std::future::pending::<()>().await;
     }
     Ok(0)

@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -33,6 +34,23 @@ func (f *flags) output(format outputFormat) *outputFormat {
 
 // timeout adds --timeout; 0 means none.
 func (f *flags) timeout() *time.Duration { return f.set.Duration("timeout", 0, "") }
+
+// untilEOF adds --until-eof: a command that would go on for ever ends with its standard input. Engines do not end a program
+// whose client went away, but they close its input.
+func (f *flags) untilEOF() *bool { return f.set.Bool("until-eof", false, "") }
+
+// untilEOF returns a context that ends with the input, if wanted.
+func untilEOF(ctx context.Context, wanted bool, input io.Reader) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if wanted {
+		go func() {
+			// An input that cannot be read has ended as well.
+			_, _ = io.Copy(io.Discard, input)
+			cancel()
+		}()
+	}
+	return ctx, cancel
+}
 
 // parse returns the arguments that are no flags, of which there must be least to most (-1: any number).
 func (f *flags) parse(arguments []string, least, most int) ([]string, error) {

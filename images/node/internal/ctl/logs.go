@@ -22,6 +22,7 @@ func runLogs(ctx context.Context, env *Environment, arguments []string) error {
 	follow := flags.set.Bool("follow", false, "")
 	flags.set.BoolVar(follow, "f", false, "")
 	tail := flags.set.Int("tail", -1, "")
+	withInput := flags.untilEOF()
 	others, err := flags.parse(arguments, 0, 1)
 	if err != nil {
 		return err
@@ -62,6 +63,8 @@ func runLogs(ctx context.Context, env *Environment, arguments []string) error {
 	if !*follow {
 		return logs.checkComponent(ctx, env)
 	}
+	ctx, cancel := untilEOF(ctx, *withInput, env.Stdin)
+	defer cancel()
 	return logs.follow(ctx, watch)
 }
 

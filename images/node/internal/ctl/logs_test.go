@@ -3,9 +3,11 @@ package ctl_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"sandbar.dev/node/internal/component"
 	"sandbar.dev/node/internal/ctl"
@@ -107,5 +109,34 @@ func TestFollow(t *testing.T) {
 	}
 	if lines := strings.Count(output.String(), "\n"); lines != 7 {
 		t.Errorf("each line must be printed once:\n%s", output)
+	}
+}
+
+// TestUntilEOF: what would go on for ever ends with its input where it is told so, and else does not look at it.
+func TestUntilEOF(t *testing.T) {
+	n := newNode(t)
+	n.writeLogs()
+	for _, command := range [][]string{{"logs", "--follow", "--until-eof"}, {"status", "--watch", "--until-eof"}} {
+		input, feed := io.Pipe()
+		env := n.environment(&safeBuffer{}, &safeBuffer{})
+		env.Stdin = input
+		done := make(chan int)
+		go func() { done <- ctl.Run(context.Background(), env, command) }()
+		if _, err := feed.Write([]byte("anything")); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case code := <-done:
+			t.Fatalf("%v ended with %d while there was input", command, code)
+		default:
+		}
+		if err := feed.Close(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%v goes on without input", command)
+		}
 	}
 }

@@ -49,7 +49,7 @@ type command struct {
 // commands lists what there is, in the order of the help.
 func commands() []command {
 	return []command{
-		{"status", "[--wait healthy|NAME] [--timeout D] [--watch] [--output table|json]", "what every component does", runStatus},
+		{"status", "[--wait healthy|NAME] [--timeout D] [--watch [--until-eof]] [--output table|json]", "what every component does", runStatus},
 		{"version", "[--output table|json]", "versions of the node and its contract", runVersion},
 		{"kubeconfig", "--server URL [--name N] [--timeout D]", "the administrator's kubeconfig", runKubeconfig},
 		{"image ls", "[--output table|json]", "the images in the node", runImageList},
@@ -57,7 +57,7 @@ func commands() []command {
 		{"image import", "[--name REF]… < ARCHIVE", "read a docker-archive or OCI layout", runImageImport},
 		{"image tag", "ID NAME…", "name an image that is there", runImageTag},
 		{"image rm", "NAME…", "take names away", runImageRemove},
-		{"logs", "[--follow] [--tail N] [COMPONENT]", "log lines of all or of one component", runLogs},
+		{"logs", "[--follow [--until-eof]] [--tail N] [COMPONENT]", "log lines of all or of one component", runLogs},
 		{"config", "[--mode effective|default]", "the configuration with everything filled in", runConfig},
 		{"stop", "[--grace D]", "end the node, with that grace for pods", runStop},
 	}

@@ -38,7 +38,7 @@ func runStatus(ctx context.Context, env *Environment, arguments []string) error 
 	flags := newFlags()
 	format, timeout := flags.output(table), flags.timeout()
 	condition := flags.set.String("wait", "", "")
-	watch := flags.set.Bool("watch", false, "")
+	watch, withInput := flags.set.Bool("watch", false, ""), flags.untilEOF()
 	if _, err := flags.parse(arguments, 0, 0); err != nil {
 		return err
 	}
@@ -53,6 +53,8 @@ func runStatus(ctx context.Context, env *Environment, arguments []string) error 
 		ctx, cancel = context.WithTimeout(ctx, *timeout)
 		defer cancel()
 	}
+	ctx, cancel := untilEOF(ctx, *withInput, env.Stdin)
+	defer cancel()
 	waiter := &waiter{env: env, condition: *condition}
 	if *watch {
 		waiter.each = func(status contract.Status) error { return printJSON(env.Stdout, status) }
