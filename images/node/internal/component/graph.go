@@ -10,13 +10,13 @@ import (
 // graph is the checked order of components: who needs whom.
 type graph struct {
 	needs map[string][]string
-	// neededBy is needs turned round.
-	neededBy map[string][]string
+	// after is the order of the stop: a component stops after all of these.
+	after map[string][]string
 }
 
 // newGraph returns every duplicate name, unknown need and cycle as one error.
 func newGraph(components []Component) (*graph, error) {
-	g := &graph{needs: map[string][]string{}, neededBy: map[string][]string{}}
+	g := &graph{needs: map[string][]string{}, after: map[string][]string{}}
 	var problems []error
 	for _, c := range components {
 		name := c.Name()
@@ -33,12 +33,12 @@ func newGraph(components []Component) (*graph, error) {
 		g.needs[name] = slices.Compact(needs)
 	}
 	for _, c := range components {
-		for _, need := range g.needs[c.Name()] {
-			if _, known := g.needs[need]; !known {
-				problems = append(problems, fmt.Errorf("component %q needs %q, which is not listed", c.Name(), need))
+		for _, name := range g.supports(c) {
+			if _, known := g.needs[name]; !known {
+				problems = append(problems, fmt.Errorf("component %q needs %q, which is not listed", c.Name(), name))
 			}
-			if !slices.Contains(g.neededBy[need], c.Name()) {
-				g.neededBy[need] = append(g.neededBy[need], c.Name())
+			if !slices.Contains(g.after[name], c.Name()) {
+				g.after[name] = append(g.after[name], c.Name())
 			}
 		}
 	}
@@ -48,9 +48,22 @@ func newGraph(components []Component) (*graph, error) {
 	return g, errors.Join(problems...)
 }
 
+// supports are the components that must run as long as c does: its needs, and those that it leans on.
+func (g *graph) supports(c Component) []string {
+	leaning, ok := c.(Leaning)
+	if !ok {
+		return g.needs[c.Name()]
+	}
+	return slices.Concat(g.needs[c.Name()], leaning.LeansOn())
+}
+
 // cycle returns the names along one cycle, the first repeated at the end, or nil.
 func (g *graph) cycle(components []Component) []string {
 	const visiting, done = 1, 2
+	byName := map[string]Component{}
+	for _, c := range components {
+		byName[c.Name()] = c
+	}
 	marks := map[string]int{}
 	var path, found []string
 	var visit func(name string) bool
@@ -64,7 +77,7 @@ func (g *graph) cycle(components []Component) []string {
 		}
 		marks[name] = visiting
 		path = append(path, name)
-		if slices.ContainsFunc(g.needs[name], visit) {
+		if c, known := byName[name]; known && slices.ContainsFunc(g.supports(c), visit) {
 			return true
 		}
 		path = path[:len(path)-1]

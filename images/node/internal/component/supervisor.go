@@ -46,6 +46,12 @@ type Preparer interface {
 	Prepare(ctx context.Context) error
 }
 
+// Leaning is implemented by components that start beside others that they use, but must stop before them.
+type Leaning interface {
+	// LeansOn names the components that stop only after this one.
+	LeansOn() []string
+}
+
 // Supervisor runs components. Make one with New, and call Run once.
 type Supervisor struct {
 	options Options
@@ -235,7 +241,7 @@ func (s *Supervisor) stop(cause error) []error {
 	for _, name := range s.order {
 		go func() {
 			defer close(stopped[name])
-			for _, user := range s.graph.neededBy[name] {
+			for _, user := range s.graph.after[name] {
 				<-stopped[user]
 			}
 			u := s.units[name]

@@ -403,3 +403,39 @@ func TestPreparationDoesNotWaitForNeeds(t *testing.T) {
 		})
 	}
 }
+
+// leaning is a component that starts beside another but stops before it.
+type leaning struct {
+	*fake
+	on []string
+}
+
+func (l *leaning) LeansOn() []string { return l.on }
+
+func TestStopsBeforeWhatItLeansOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kubelet := &fake{name: "kubelet", stopping: time.Second}
+		components := list(&fake{name: "apiserver", startup: time.Hour}, kubelet)
+		components[1] = &leaning{fake: kubelet, on: []string{"apiserver"}}
+		s, err := New(components, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := s.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		want := []string{"stop kubelet", "stop apiserver"}
+		if got := kubelet.events.all; !slices.Equal(got[len(got)-2:], want) {
+			t.Errorf("events: %v", got)
+		}
+	})
+	a, b := &fake{name: "a", needs: []string{"b"}}, &fake{name: "b"}
+	components := list(a, b)
+	components[1] = &leaning{fake: b, on: []string{"a", "nothing"}}
+	_, err := New(components, Options{})
+	if err == nil || !strings.Contains(err.Error(), "need each other") || !strings.Contains(err.Error(), `needs "nothing"`) {
+		t.Errorf("a cycle through what is leaned on: %v", err)
+	}
+}

@@ -27,10 +27,16 @@ func TestLines(t *testing.T) {
 	}{
 		{func() { logger.Info("hello", "a", 1, "b", "two words") }, `node info hello a=1 b="two words"`},
 		{func() { named.Error(errors.New("no"), "failed") }, `kubelet error failed err=no`},
-		{func() { named.WithName("x").WithValues("pod", "a/b").Info("m", "odd") }, `kubelet info m pod=a/b odd=(missing)`},
+		{
+			func() { named.WithName("x").WithValues("pod", "a/b").Info("m", "odd") },
+			`kubelet info m pod=a/b odd=(missing)`,
+		},
 		{func() { named.Info("first\nsecond\n") }, "kubelet info first\n\tsecond"},
 		{func() { named.V(3).Info("not shown") }, ""},
-		{func() { named.Info("m", "empty", "", "broken", broken{}) }, `kubelet info m empty="" broken="%!v(PANIC=String method: broken)"`},
+		{
+			func() { named.Info("m", "empty", "", "broken", broken{}) },
+			`kubelet info m empty="" broken="%!v(PANIC=String method: broken)"`,
+		},
 		{
 			func() {
 				Zap(named, zapcore.InfoLevel).With(zap.Int("n", 3)).Warn("slow", zap.Duration("took", time.Second))

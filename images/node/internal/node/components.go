@@ -215,6 +215,8 @@ func (n *node) kubelet() (component.Component, error) {
 		},
 		// Not the API server: it starts beside it, and its first requests wait in the listener's queue.
 		Needs: []string{attachdetach.Name},
+		// Pods that are ended may still want the API.
+		LeansOn: []string{apiserver.Name},
 	}), nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"sandbar.dev/node/internal/durable"
 )
 
 // LocalServer is the API server as seen from the node itself.
@@ -61,7 +63,7 @@ func (p *PKI) KubeconfigFile(path, user string, groups ...string) error {
 	if err != nil {
 		return err
 	}
-	return writeVolatile(path, data)
+	return durable.WriteVolatile(path, data, 0o600)
 }
 
 func kubeconfig(server, name string, ca []byte) *clientcmdapi.Config {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"sandbar.dev/node/internal/durable"
 )
 
 // Request is what a certificate is to say.
@@ -79,10 +81,10 @@ func (p *PKI) write(name string, l leaf) (Files, error) {
 	}
 	files := Files{Cert: filepath.Join(p.run, name+".crt"), Key: filepath.Join(p.run, name+".key")}
 	// Readers that see the new key with the old certificate refuse the pair and look again at the next change.
-	if err := writeVolatile(files.Key, pair.Key); err != nil {
+	if err := durable.WriteVolatile(files.Key, pair.Key, 0o600); err != nil {
 		return Files{}, err
 	}
-	if err := writeVolatile(files.Cert, pair.Cert); err != nil {
+	if err := durable.WriteVolatile(files.Cert, pair.Cert, 0o600); err != nil {
 		return Files{}, err
 	}
 	l.notAfter = pair.NotAfter

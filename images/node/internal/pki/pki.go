@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"sandbar.dev/node/internal/durable"
 )
 
 const (
@@ -104,8 +106,8 @@ func (p *PKI) readVersion() (complete bool, err error) {
 // create writes everything anew. Without the version file nothing has used what an interrupted attempt left behind.
 func (p *PKI) create() error {
 	now := p.now()
-	for name, subject := range map[string]string{"cluster-ca": "sandbar-cluster-ca", "front-proxy-ca": "sandbar-front-proxy-ca"} {
-		a, err := newAuthority(subject, now)
+	for _, name := range []string{"cluster-ca", "front-proxy-ca"} {
+		a, err := newAuthority("sandbar-"+name, now)
 		if err != nil {
 			return err
 		}
@@ -113,10 +115,10 @@ func (p *PKI) create() error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(filepath.Join(p.durable, name+".crt"), a.certPEM); err != nil {
+		if err := durable.WriteFile(filepath.Join(p.durable, name+".crt"), a.certPEM, 0o600); err != nil {
 			return err
 		}
-		if err := writeFile(filepath.Join(p.durable, name+".key"), key); err != nil {
+		if err := durable.WriteFile(filepath.Join(p.durable, name+".key"), key, 0o600); err != nil {
 			return err
 		}
 	}
@@ -128,21 +130,21 @@ func (p *PKI) create() error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(p.ServiceAccountKeyFile(), serviceAccountPEM); err != nil {
+	if err := durable.WriteFile(p.ServiceAccountKeyFile(), serviceAccountPEM, 0o600); err != nil {
 		return err
 	}
 	encryption := make([]byte, encryptionKeyBytes)
 	if _, err := rand.Read(encryption); err != nil {
 		return err
 	}
-	if err := writeFile(p.encryptionKeyFile(), encryption); err != nil {
+	if err := durable.WriteFile(p.encryptionKeyFile(), encryption, 0o600); err != nil {
 		return err
 	}
 	data, err := json.Marshal(version{PKI: formatVersion})
 	if err != nil {
 		return err
 	}
-	return writeFile(p.versionFile(), append(data, '\n'))
+	return durable.WriteFile(p.versionFile(), append(data, '\n'), 0o600)
 }
 
 func (p *PKI) load() error {

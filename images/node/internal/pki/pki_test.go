@@ -118,7 +118,8 @@ func TestAKeyOfAnotherAuthorityIsRefused(t *testing.T) {
 
 func TestCertificates(t *testing.T) {
 	p := open(t, filepath.Join(t.TempDir(), "pki"))
-	names, ips := APIServerNames("edge", "cluster.local", []net.IP{net.IPv4(10, 43, 0, 1)}, []string{"API.example.org", "10.0.0.9", "localhost"})
+	names, ips := APIServerNames("edge", "cluster.local",
+		[]net.IP{net.IPv4(10, 43, 0, 1)}, []string{"API.example.org", "10.0.0.9", "localhost"})
 	server, err := p.Server("kube-apiserver", names, ips)
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +127,9 @@ func TestCertificates(t *testing.T) {
 	cert := parse(t, server)
 	roots := x509.NewCertPool()
 	roots.AddCert(p.cluster.cert)
-	for _, name := range []string{"localhost", "edge", "kubernetes.default.svc.cluster.local", "api.example.org", "10.43.0.1", "127.0.0.1", "10.0.0.9"} {
+	for _, name := range []string{
+		"localhost", "edge", "kubernetes.default.svc.cluster.local", "api.example.org", "10.43.0.1", "127.0.0.1", "10.0.0.9",
+	} {
 		if _, err := cert.Verify(x509.VerifyOptions{DNSName: name, Roots: roots}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -146,14 +149,15 @@ func TestCertificates(t *testing.T) {
 	if cert.Subject.CommonName != "system:node:edge" || !slices.Equal(cert.Subject.Organization, []string{"system:nodes"}) {
 		t.Errorf("subject: %v", cert.Subject)
 	}
-	if _, err := cert.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+	asClient := x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	if _, err := cert.Verify(asClient); err != nil {
 		t.Error(err)
 	}
 	proxy, err := p.FrontProxyClient("front-proxy-client")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parse(t, proxy).Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err == nil {
+	if _, err := parse(t, proxy).Verify(asClient); err == nil {
 		t.Error("the aggregator's certificate would be a client of the cluster")
 	}
 }

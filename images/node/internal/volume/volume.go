@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sandbar.dev/node/internal/durable"
 	"sandbar.dev/node/internal/paths"
 )
 
@@ -80,7 +81,7 @@ func (p *Prepared) Commit() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(p.layout.DataVersion(), append(data, '\n'))
+	return durable.WriteFile(p.layout.DataVersion(), append(data, '\n'), 0o644)
 }
 
 func (p *Prepared) checkPrevious(minor minorVersion) error {
@@ -123,13 +124,13 @@ func backUp(layout paths.Layout, from minorVersion) (string, error) {
 	if err := os.CopyFS(filepath.Join(unfinished, "etcd"), os.DirFS(layout.Etcd())); err != nil {
 		return "", fmt.Errorf("copy the datastore before Kubernetes %s changes it: %w", from.next(), err)
 	}
-	if err := syncTree(unfinished); err != nil {
+	if err := durable.SyncTree(unfinished); err != nil {
 		return "", err
 	}
 	if err := os.Rename(unfinished, target); err != nil {
 		return "", err
 	}
-	return target, syncPath(layout.Backups())
+	return target, durable.Sync(layout.Backups())
 }
 
 type minorVersion struct{ major, number int }
@@ -181,7 +182,7 @@ func clusterID(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return id, writeFile(path, []byte(id+"\n"))
+	return id, durable.WriteFile(path, []byte(id+"\n"), 0o644)
 }
 
 // newUUID is a random UUID, version 4 of RFC 9562.

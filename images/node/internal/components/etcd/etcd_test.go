@@ -37,7 +37,9 @@ func start(t *testing.T, options Options) (*Etcd, func()) {
 
 func client(t *testing.T, e *Etcd) *clientv3.Client {
 	t.Helper()
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{e.Endpoint()}, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
+	c, err := clientv3.New(clientv3.Config{
+		Endpoints: []string{e.Endpoint()}, DialTimeout: 5 * time.Second, Logger: zap.NewNop(),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,7 @@ var (
 	_ component.Component     = (*Kubelet)(nil)
 	_ component.HealthChecker = (*Kubelet)(nil)
 	_ component.StopLimiter   = (*Kubelet)(nil)
+	_ component.Leaning       = (*Kubelet)(nil)
 )
 
 // Name implements [component.Component].
@@ -43,6 +44,9 @@ func (k *Kubelet) Name() string { return Name }
 
 // Needs implements [component.Component].
 func (k *Kubelet) Needs() []string { return k.options.Needs }
+
+// LeansOn implements [component.Leaning].
+func (k *Kubelet) LeansOn() []string { return k.options.LeansOn }
 
 // StopLimit implements [component.StopLimiter]: the pods' grace and what it takes to tear their networks down.
 func (k *Kubelet) StopLimit() time.Duration {

@@ -69,6 +69,8 @@ type Options struct {
 	PrepareImages func(context.Context) error
 	// Needs names the components that must be ready first.
 	Needs []string
+	// LeansOn names the components that stop only after the kubelet has ended the pods.
+	LeansOn []string
 }
 
 func (o Options) withDefaults() Options {
