@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -94,16 +95,31 @@ impl Job<'_> {
         let image = image.ok_or_else(not_there)?;
         check_architecture(reference, &image.architecture, &architecture)?;
         let names = if self.names.is_empty() { names_for(reference, &image) } else { self.names.clone() };
-        let missing = self.missing(&image.diff_ids).await?;
+        // An engine needs a while until the first byte, a node until it has answered: both begin at once. An export that
+        // turns out to be for nothing is dropped.
+        let mut export = pin!(self.engine.export_image(reference));
+        let mut asked = pin!(self.missing(&image.diff_ids));
+        let mut begun = None;
+        let missing = loop {
+            tokio::select! {
+                biased;
+                missing = &mut asked => break missing?,
+                archive = &mut export, if begun.is_none() => begun = Some(archive),
+            }
+        };
         if missing.is_empty()
             && let Some(loaded) = self.tag_only(&image.id, &names, image.diff_ids.len()).await?
         {
             return Ok(loaded);
         }
+        let archive = match begun {
+            Some(archive) => archive?,
+            None => export.await?,
+        };
         let digests = image.diff_ids.iter().filter(|layer| !missing.contains(*layer)).cloned().collect();
         let leave_out = LeaveOut { digests, ..LeaveOut::default() };
         let again = async || Ok::<_, ImageError>(self.engine.export_image(reference).await?);
-        self.send_filtered(again, leave_out, &names, None).await
+        self.send_filtered(archive, again, leave_out, &names, None).await
     }
 
     async fn file(&self, path: PathBuf) -> Result<Vec<Loaded>, ImageError> {
@@ -146,15 +162,15 @@ impl Job<'_> {
             Archive::Tar { files, .. } => {
                 let sizes = layers().filter(|layer| missing.contains(&layer.diff_id));
                 let total = sizes.filter_map(|layer| Some(files.get(&layer.path)?.1)).sum();
-                self.send_filtered(file, leave_out, &self.names, Some(total)).await
+                self.send_filtered(file().await?, file, leave_out, &self.names, Some(total)).await
             }
             Archive::Layout { root } => {
                 let listed = root.clone();
                 let files = blocking(move || Archive::layout_files(&listed)).await?;
                 let total =
                     files.iter().filter(|(path, _)| !leave_out.paths.contains(path)).map(|(_, size)| size).sum();
-                let packed = async || Ok(pack(root.clone(), files.clone()));
-                self.send_filtered(packed, leave_out, &self.names, Some(total)).await
+                let packed = async || Ok::<_, ImageError>(pack(root.clone(), files.clone()));
+                self.send_filtered(packed().await?, packed, leave_out, &self.names, Some(total)).await
             }
         }
     }
@@ -227,6 +243,7 @@ impl Job<'_> {
     /// is sent.
     async fn send_filtered(
         &self,
+        archive: Reader,
         again: impl AsyncFn() -> Result<Reader, ImageError>,
         leave_out: LeaveOut,
         names: &[String],
@@ -234,7 +251,7 @@ impl Job<'_> {
     ) -> Result<Vec<Loaded>, ImageError> {
         let whole = leave_out.is_empty();
         let moved = Arc::new(AtomicU64::new(0));
-        let sent = self.send(filter(again().await?, leave_out, moved.clone()), names, &moved, total).await;
+        let sent = self.send(filter(archive, leave_out, moved.clone()), names, &moved, total).await;
         match sent {
             Err(ImageError::Node(NodeError::Failed { message, .. })) if !whole && message.contains("missing") => {
                 tracing::debug!(message, "sent once more, whole");
