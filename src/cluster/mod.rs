@@ -4,6 +4,7 @@
 //! through the [`Store`]. Nothing here knows a terminal, a command line or a concrete engine.
 
 mod addresses;
+mod changes;
 mod error;
 mod failure_logs;
 mod host;

@@ -3,13 +3,15 @@
 //! The record is the journal: it is written before the first resource is made and says `Create` until everything works.
 //! What fails before is undone; what is killed is completed by the next `up` or removed by `rm` and `gc`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
+use super::changes::{adopt, changes, effective};
 use super::host::Host;
 use super::inputs::{InputFile, read_inputs};
 use super::node_spec::{digest, file_digests, labels, node_spec};
@@ -17,21 +19,19 @@ use super::plan::{Goal, Observed, Step, plan};
 use super::probe::Prober;
 use super::wait::{Limit, PhaseTime, Ready, Wait, took};
 use super::{Addresses, ClusterError, failure_logs, networks, ports, remove, undo};
-use crate::engine::{
-    Engine, EngineError, EngineInfo, ImageInfo, LABEL_CLUSTER, LABEL_CONTRACT, LABEL_SPEC, NodeState, ResourceKind,
-};
+use crate::engine::{Engine, EngineError, EngineInfo, ImageInfo, LABEL_CONTRACT, LABEL_SPEC, NodeState, ResourceKind};
 use crate::kubeconfig::{self, MergeOptions};
 use crate::node::{CONTRACT_VERSION, StatusReport, WarningReport};
 use crate::platform::Interruptions;
-use crate::spec::{
-    API_NODE_PORT, Change, Cidr, ClusterFile, ClusterName, ClusterSpec, EngineChoice, Flags, HTTP_NODE_PORT,
-    HTTPS_NODE_PORT, resolve, resolve_name,
-};
+use crate::spec::{Cidr, ClusterFile, ClusterName, ClusterSpec, EngineChoice, Flags, resolve, resolve_name};
 use crate::store::{Operation, OperationKind, Ports, Record};
 use crate::ui::reporter::{self, Event};
 
 /// How long an engine may take to stop a node that is made anew.
 const STOP_GRACE: Duration = Duration::from_secs(20);
+
+/// How long an engine may take to end what it is doing when the user interrupts.
+const LAST_STEP: Duration = Duration::from_secs(5);
 
 /// What `up` is asked for.
 #[derive(Debug, Clone)]
@@ -127,10 +127,24 @@ async fn up_locked(
         outcome: "unchanged",
         phases: Vec::new(),
         last: None,
+        cancelled: CancellationToken::new(),
     };
-    let result = tokio::select! {
-        result = attempt.run() => result,
-        _ = interruptions.next() => Err(ClusterError::Interrupted { removed: false }),
+    let cancelled = attempt.cancelled.clone();
+    let result = {
+        let run = attempt.run();
+        tokio::pin!(run);
+        tokio::select! {
+            result = &mut run => result,
+            _ = interruptions.next() => {
+                cancelled.cancel();
+                // What the engine is doing at the moment it ends also when nobody listens; undone is what is complete.
+                tokio::select! {
+                    result = &mut run => result,
+                    _ = interruptions.next() => Err(ClusterError::Interrupted { removed: false }),
+                    () = tokio::time::sleep(LAST_STEP) => Err(ClusterError::Interrupted { removed: false }),
+                }
+            }
+        }
     };
     match result {
         Ok(report) => Ok(report),
@@ -162,6 +176,8 @@ struct Attempt<'a> {
     outcome: &'static str,
     phases: Vec<PhaseTime>,
     last: Option<StatusReport>,
+    /// Whether the user interrupted: no further step is begun.
+    cancelled: CancellationToken,
 }
 
 impl Attempt<'_> {
@@ -181,6 +197,7 @@ impl Attempt<'_> {
         let goal = self.goal(&record);
         let steps = plan(&goal, &observed);
         self.tell_missing_volume(&observed);
+        self.check_cancelled()?;
         if self.record.as_ref() != Some(&record) {
             self.host.store.save(&record)?;
         }
@@ -199,7 +216,11 @@ impl Attempt<'_> {
             addresses: &addresses,
             limit: Limit::new(self.request.timeout),
         };
-        let ready = wait.until_ready(&mut self.last).await?;
+        let ready = tokio::select! {
+            biased;
+            () = self.cancelled.cancelled() => return Err(ClusterError::Interrupted { removed: false }),
+            ready = wait.until_ready(&mut self.last) => ready?,
+        };
         let merged = merge(self.host, &ready)?;
         self.finish(record, &ready, &merged)?;
         Ok(self.report(engine.info().clone(), addresses, ready, merged))
@@ -393,11 +414,13 @@ impl Attempt<'_> {
         }
         let mut refused = BTreeSet::new();
         for step in steps {
+            self.check_cancelled()?;
             self.step(engine, record, *step, inputs).await?;
             if *step != Step::StartNode {
                 continue;
             }
             loop {
+                self.check_cancelled()?;
                 let Err(error) = engine.start_node(&record.name.resource()).await else { break };
                 let (port, address) = match &error {
                     EngineError::PortTaken { port, address } | EngineError::PortPrivileged { port, address } => {
@@ -420,6 +443,10 @@ impl Attempt<'_> {
         }
         self.phases.push(took("container", phase.done()));
         Ok(())
+    }
+
+    fn check_cancelled(&self) -> Result<(), ClusterError> {
+        if self.cancelled.is_cancelled() { Err(ClusterError::Interrupted { removed: false }) } else { Ok(()) }
     }
 
     async fn step(
@@ -525,67 +552,4 @@ fn merge(host: &Host<'_>, ready: &Ready) -> Result<kubeconfig::Merged, ClusterEr
     let options = MergeOptions { make_current: true, ..MergeOptions::default() };
     let mut waiting = |waiting: &kubeconfig::Waiting| host.tell_kubeconfig_lock(waiting);
     Ok(kubeconfig::merge(host.locations()?, &ready.entry, options, &mut waiting)?)
-}
-
-/// The record of a node that is in the engine and not in the store: its ports are what it has.
-fn adopt(record: &mut Record, node: &NodeState) {
-    let port = |node_port: u16| {
-        node.ports.iter().find(|forward| forward.node_port == node_port).map_or(0, |forward| forward.host_port)
-    };
-    record.ports = Ports { api: port(API_NODE_PORT), http: port(HTTP_NODE_PORT), https: port(HTTPS_NODE_PORT) };
-    record.image_id.clone_from(&node.image_id);
-    debug_assert!(node.labels.contains_key(LABEL_CLUSTER), "engines show nothing without the label");
-}
-
-/// The specification with the ports and networks that the cluster got.
-fn effective(spec: &ClusterSpec, ports: Ports, networks: crate::store::Networks) -> ClusterSpec {
-    let mut spec = spec.clone();
-    spec.api_port = spec.api_port.or(Some(ports.api));
-    spec.http_port = spec.http_port.or(Some(ports.http));
-    spec.https_port = spec.https_port.or(Some(ports.https));
-    spec.cluster_network = Some(networks.cluster);
-    spec.service_network = Some(networks.service);
-    spec
-}
-
-/// What would change in a finished cluster.
-fn changes(record: &Record, spec: &ClusterSpec, files: &BTreeMap<String, String>) -> Vec<Change> {
-    let is_file = |key: &str| key.starts_with("config[") || key.starts_with("manifests[");
-    let old = effective(&record.spec, record.ports, record.networks);
-    let new = effective(spec, record.ports, record.networks);
-    let mut changes = old.changes(&new);
-    changes.retain(|change| change.key != "engine" && !is_file(&change.key));
-    let paths: BTreeSet<&String> = record.files.keys().chain(files.keys()).collect();
-    changes.extend(paths.into_iter().filter(|path| record.files.get(*path) != files.get(*path)).map(|path| Change {
-        key: path.clone(),
-        from: record.files.get(path).map(|_| "as it was".to_owned()),
-        to: files.get(path).map(|_| "as it is now".to_owned()),
-    }));
-    changes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_cluster_got_is_no_change_when_it_is_asked_for() {
-        let spec = ClusterSpec::with_defaults("default".parse().unwrap());
-        let mut record = Record::new(spec.clone(), jiff::Timestamp::UNIX_EPOCH);
-        record.ports = Ports { api: 6443, http: 80, https: 443 };
-        record.files = [("/etc/a".to_owned(), "1".to_owned())].into();
-        let same = record.files.clone();
-        let asked = ClusterSpec { http_port: Some(80), cluster_network: "10.42.0.0/16".parse().ok(), ..spec.clone() };
-        assert_eq!(changes(&record, &asked, &same), []);
-        record.spec = asked;
-        assert_eq!(changes(&record, &spec, &same), [], "and none when it is no longer asked for");
-
-        let other = ClusterSpec { http_port: Some(8080), ..spec };
-        let files = [("/etc/a".to_owned(), "2".to_owned()), ("/etc/b".to_owned(), "1".to_owned())].into();
-        let words: Vec<String> = changes(&record, &other, &files).iter().map(ToString::to_string).collect();
-        assert_eq!(
-            words,
-            ["httpPort: 80 → 8080", "/etc/a: as it was → as it is now", "/etc/b: not set → as it is now"]
-        );
-    }
 }
