@@ -74,7 +74,9 @@ fn hints(error: &ClusterError) -> Vec<String> {
             vec![format!("`sandbar rm {name}` and `sandbar up` make a new one, without what is in it now")]
         }
         ClusterError::PortTaken { .. } => vec![
-            "end that program, or choose another port with --api-port, --http-port, --https-port or --port".to_owned(),
+            "end that program, or choose another port with --api-port, --http-port, --https-port or --port \
+             (for a cluster that exists: together with --recreate)"
+                .to_owned(),
         ],
         ClusterError::NoPortLeft { purpose, .. } => vec![format!("choose one with --{purpose}-port")],
         ClusterError::NoNetworkLeft => vec!["choose them with --cluster-network and --service-network".to_owned()],

@@ -172,6 +172,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode
         timeout: global.timeout,
         kubeconfig: global.kubeconfig,
     };
+    if let Some(filter) = env.sandbar_log.as_deref() {
+        start_log(filter);
+    }
     let json = settings.events == Some(EventFormat::Json);
     let (result, style) = match Context::of_process(env, settings, cli.command.name()) {
         Ok(context) => {
@@ -186,6 +189,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode
     // Where stderr is gone, the exit code is all that is left to say.
     let _ = std::io::stderr().write_all(text.as_bytes());
     ExitCode::from(failure.kind.exit_code())
+}
+
+/// The program's own log, for its developers (`SANDBAR_LOG=sandbar=debug`).
+fn start_log(filter: &str) {
+    let filter = tracing_subscriber::EnvFilter::builder().parse_lossy(filter);
+    // Refused only where another log has been started in this process, which then has the events.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
 fn run(context: &Context, command: Command) -> Result<(), Failure> {

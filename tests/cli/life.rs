@@ -144,6 +144,32 @@ fn clusters_stand_side_by_side_and_keep_their_ports() {
 }
 
 #[test]
+fn clusters_made_at_the_same_time_get_ports_of_their_own() {
+    let sandbox = Sandbox::new();
+    let names = ["a", "b", "c", "d", "e"];
+    let running = names.map(|name| {
+        let mut command = sandbox.command(&["up", name, "--output", "json"]);
+        command.stdout(std::process::Stdio::piped()).spawn().unwrap()
+    });
+    let mut ports: Vec<String> = Vec::new();
+    for child in running {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", sandbox.show(&output));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        ports.extend(["api", "http", "https"].map(|key| report["addresses"][key].as_str().unwrap().to_owned()));
+    }
+    let api_ports: Vec<&str> = ports.iter().filter_map(|url| url.strip_prefix("https://127.0.0.1:")).collect();
+    assert_eq!(api_ports.len(), names.len());
+    for (index, port) in api_ports.iter().enumerate() {
+        assert!(!api_ports[..index].contains(port), "{ports:?}");
+    }
+    for name in names {
+        sandbox.succeed(&["stop", name]);
+        sandbox.succeed(&["start", name]);
+    }
+}
+
+#[test]
 fn other_settings_need_recreate_which_keeps_the_data() {
     let sandbox = Sandbox::new();
     let first = sandbox.json(&["up", "--memory", "1Gi"]);
