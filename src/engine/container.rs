@@ -189,10 +189,11 @@ impl ContainerEngine {
         let mut attempt = self.attempt("create the node", "node", &spec.name);
         attempt.ports = &spec.ports;
         let limits = limits::of_engine(self.inner.endpoint.process().await);
+        let privilege = create::Privilege::of(&self.inner.info.kind, self.inner.info.rootless);
         let options = query::CreateContainerOptionsBuilder::new().name(&spec.name).build();
         let created = if self.is_podman() {
             // bollard's call and transport, with the request of Podman's own API in place of the Docker API's.
-            let body = create::podman(spec, &limits).to_string();
+            let body = create::podman(spec, &limits, privilege).to_string();
             let version = self.inner.info.version.clone();
             let docker = self.docker().clone().with_request_modifier(move |request| {
                 let (mut parts, _) = request.into_parts();

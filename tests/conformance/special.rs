@@ -134,9 +134,15 @@ async fn gives_what_a_node_needs(scene: &Scene<'_>) -> Result<()> {
         ensure!(mount[2] == kind && !mount[3].split(',').any(|option| option == "noexec"), "{mount:?}");
     }
     ensure!(mounts.lines().any(|line| line.split(' ').nth(1) == Some("/var/lib/sandbar")), "{mounts}");
-    let writable = mounts.lines().filter(|line| line.split(' ').nth(2).is_some_and(|kind| kind.starts_with("cgroup")));
-    for mount in writable {
-        ensure!(mount.split(' ').nth(3).is_some_and(|options| options.starts_with("rw")), "{mount}");
+    // What is masked otherwise is not, and its cgroups are there, writable or for the node to make so.
+    ensure!(!read("/proc/kallsyms").await?.is_empty(), "system paths are masked");
+    ensure!(
+        mounts.lines().any(|line| line.split(' ').nth(2).is_some_and(|kind| kind.starts_with("cgroup"))),
+        "{mounts}"
+    );
+    if scene.engine.info().privilege == "all capabilities" {
+        let disk = scene.probe(&name, &["mode", "/dev/loop-control"], None).await?;
+        ensure!(disk.code == 1, "devices of the host are there: {disk:?}");
     }
     Ok(())
 }

@@ -23,11 +23,33 @@ const LOG_BYTES: i64 = 10 << 20;
 /// Length of a scheduling period in microseconds, cgroups(7).
 const CPU_PERIOD_MICROS: u64 = 100_000;
 
-/// How far a node is privileged, for reports.
-pub(super) const PRIVILEGE: &str = "privileged";
+/// How far a node is privileged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Privilege {
+    /// All capabilities and no filters, but none of the host's devices: a privileged pod does not see its disks.
+    AllCapabilities,
+    /// All that an engine calls privileged.
+    Privileged,
+}
+
+impl Privilege {
+    /// What a node gets from an engine. Only a Podman of root knows rules for devices that are not there; Docker names
+    /// capabilities one by one.
+    pub fn of(kind: &str, rootless: bool) -> Self {
+        if kind == "podman" && !rootless { Self::AllCapabilities } else { Self::Privileged }
+    }
+
+    /// For reports.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::AllCapabilities => "all capabilities",
+            Self::Privileged => "privileged",
+        }
+    }
+}
 
 /// The request of Podman's own API (`POST /libpod/containers/create`, a `SpecGenerator`).
-pub(super) fn podman(spec: &NodeSpec, limits: &[Limit]) -> Value {
+pub(super) fn podman(spec: &NodeSpec, limits: &[Limit], privilege: Privilege) -> Value {
     let ports = spec.ports.iter().map(|port| {
         json!({
             "host_ip": port.host_address, "host_port": port.host_port, "container_port": port.node_port,
@@ -48,16 +70,29 @@ pub(super) fn podman(spec: &NodeSpec, limits: &[Limit]) -> Value {
         let quota = u64::from(millis) * CPU_PERIOD_MICROS / 1000;
         resources["cpu"] = json!({ "quota": quota, "period": CPU_PERIOD_MICROS });
     }
-    json!({
+    let mut request = json!({
         "name": spec.name, "hostname": spec.hostname, "image": spec.image, "labels": spec.labels,
-        "env": spec.environment, "privileged": true, "cgroupns": { "nsmode": "private" }, "init": false,
+        "env": spec.environment, "cgroupns": { "nsmode": "private" }, "init": false,
         "systemd": "false", "stop_signal": 15, "restart_policy": "unless-stopped",
         "netns": { "nsmode": "bridge" }, "networks": { (spec.name.as_str()): {} },
         "portmappings": ports.collect::<Vec<_>>(), "mounts": in_memory,
         "volumes": [{ "Name": spec.name, "Dest": VOLUME, "Options": ["rw", "exec", "dev", "suid"] }],
         "r_limits": limits.collect::<Vec<_>>(), "resource_limits": resources,
         "log_configuration": { "driver": "k8s-file", "size": LOG_BYTES },
-    })
+    });
+    let more = match privilege {
+        Privilege::Privileged => json!({ "privileged": true }),
+        // The node makes its cgroups writable by itself. Privileged pods make device nodes, as the kernel lets them.
+        Privilege::AllCapabilities => json!({
+            "cap_add": ["all"], "seccomp_profile_path": "unconfined", "apparmor_profile": "unconfined",
+            "selinux_opts": ["disable"], "unmask": ["ALL"],
+            "device_cgroup_rule": [{ "allow": true, "type": "a", "access": "rwm" }],
+        }),
+    };
+    if let (Value::Object(request), Value::Object(more)) = (&mut request, more) {
+        request.extend(more);
+    }
+    request
 }
 
 /// The request of the Docker API.
@@ -157,9 +192,11 @@ mod tests {
 
     #[test]
     fn podman_is_asked_for_what_the_contract_says() {
-        let request = podman(&spec(), &[Limit { name: "nofile", value: 20_000 }]);
+        let request = podman(&spec(), &[Limit { name: "nofile", value: 20_000 }], Privilege::AllCapabilities);
         let text = serde_json::to_string_pretty(&request).unwrap();
         insta::assert_snapshot!(text);
+        let request = podman(&spec(), &[], Privilege::Privileged);
+        assert_eq!((&request["privileged"], &request["cap_add"]), (&Value::Bool(true), &Value::Null));
     }
 
     #[test]
