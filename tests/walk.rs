@@ -13,10 +13,12 @@
 mod suite;
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use sandbar::platform::native;
 
 use suite::{CLUSTER, NODE, Outcome, Suite, eventually, get, json, path, text};
 
@@ -24,6 +26,8 @@ use suite::{CLUSTER, NODE, Outcome, Suite, eventually, get, json, path, text};
 const HOST: &str = "hello.default.localhost";
 /// The example's image.
 const IMAGE: &str = "localhost/hello:1";
+/// The step that needs the right to mount.
+const FULL_DISK: &str = "a_disk_that_fills_up_loses_nothing_acknowledged";
 /// What was in the user's kubeconfig before.
 const KUBECONFIG: &str = "# mine\napiVersion: v1\nkind: Config\nclusters: []\ncontexts:\n- name: work\n  context: {cluster: c, user: u}\ncurrent-context: work\nusers: []\n";
 
@@ -31,7 +35,7 @@ const KUBECONFIG: &str = "# mine\napiVersion: v1\nkind: Config\nclusters: []\nco
 type Step = (&'static str, fn(&Suite) -> Outcome);
 
 /// The steps in their order.
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     ("up_ends_with_a_cluster_that_answers", up),
     ("up_again_changes_nothing", up_again),
     ("the_image_is_loaded_from_podman", load),
@@ -44,6 +48,7 @@ const STEPS: [Step; 13] = [
     ("a_killed_first_process_heals", kill_first),
     ("start_heals_what_the_engine_was_told_to_kill", kill_by_engine),
     ("two_clusters_live_side_by_side", side_by_side),
+    (FULL_DISK, full_disk),
     ("rm_leaves_nothing", remove),
 ];
 
@@ -64,7 +69,16 @@ fn main() -> ExitCode {
         Trial::test(name, run)
     });
     let skipped = suite.is_none();
-    let trials = trials.map(|trial| trial.with_ignored_flag(skipped)).collect();
+    let may_mount = native().is_superuser();
+    if !skipped && !may_mount {
+        eprintln!("skipped, since only the superuser may mount: {FULL_DISK}");
+    }
+    let left_out = |trial: &Trial| skipped || (trial.name() == FULL_DISK && !may_mount);
+    let trials = trials.map(|trial| {
+        let left_out = left_out(&trial);
+        trial.with_ignored_flag(left_out)
+    });
+    let trials = trials.collect();
     // Whatever happens, the cluster goes with the last one who knows the suite.
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -203,7 +217,7 @@ fn kill_inside(suite: &Suite) -> Outcome {
         let name = format!("acknowledged-{round}");
         suite.kubectl(["create", "configmap", &name])?;
         suite.kill_in_node(program).map_err(|error| format!("{program}: {error}"))?;
-        suite.healthy().map_err(|error| format!("after {program} was killed: {error}"))?;
+        suite.healthy(NODE).map_err(|error| format!("after {program} was killed: {error}"))?;
         eventually("the application answers", || get(http, HOST))?;
         suite.kubectl(["get", "configmap", &name])?;
         suite.kubectl(["rollout", "status", "deployment/hello", "--timeout=120s"])?;
@@ -222,7 +236,7 @@ fn kill_first(suite: &Suite) -> Outcome {
         let now = suite.podman_ok(["inspect", "--format", "{{.State.Pid}}", NODE])?;
         if now.trim() != "0" && now != pid { Ok(()) } else { Err(format!("process {now}")) }
     })?;
-    suite.healthy()?;
+    suite.healthy(NODE)?;
     suite.kubectl(["get", "configmap", "acknowledged-last"])?;
     eventually("the application answers", || get(http, HOST)).map(drop)
 }
@@ -253,6 +267,64 @@ fn side_by_side(suite: &Suite) -> Outcome {
     // The context that was current before comes back.
     assert_eq!(suite.kubectl(["config", "current-context"])?.trim(), format!("sandbar-{CLUSTER}"));
     Ok(())
+}
+
+fn full_disk(suite: &Suite) -> Outcome {
+    let name = format!("{CLUSTER}-full");
+    let (node, context) = (format!("sandbar-{name}"), format!("--context=sandbar-{name}"));
+    let disk = suite.disk("disk", 700)?;
+    let label = format!("dev.sandbar.cluster={name}");
+    let device = format!("device={}", path(&disk.0));
+    // A volume of ours that is there already is used.
+    suite.podman_ok([
+        "volume",
+        "create",
+        "--label",
+        &label,
+        "-o",
+        "type=none",
+        "-o",
+        "o=bind",
+        "-o",
+        &device,
+        &node,
+    ])?;
+    let walk = || {
+        suite.sandbar(["up", &name, "--quiet", "--timeout", "3m"])?;
+        let payload = suite.folder("payload")?.join("payload");
+        fs::write(&payload, vec![b'x'; 200_000]).unwrap();
+        let file = format!("--from-file={}", path(&payload));
+        let filler = disk.fill()?;
+        let mut acknowledged = Vec::new();
+        let refused = (0..1000).any(|number| {
+            let configmap = format!("number-{number}");
+            let create = [&context, "--request-timeout=20s", "create", "configmap", &configmap, &file];
+            let created = suite.kubectl(create).is_ok();
+            acknowledged.extend(created.then_some(configmap));
+            !created
+        });
+        assert!(refused, "a full disk takes everything");
+        eventually("status says that the disk is full", || {
+            let status = suite.sandbar_output(["status", &name, "--output", "json"])?;
+            let text = String::from_utf8_lossy(&status.stdout);
+            if text.contains("\"DiskFull\"") && status.status.code() == Some(1) {
+                Ok(())
+            } else {
+                Err(text.into_owned())
+            }
+        })?;
+        fs::remove_file(filler).unwrap();
+        suite.healthy(&node)?;
+        let found = suite.kubectl([&context, "get", "configmap", "--output", "name"])?;
+        let lost: Vec<_> =
+            acknowledged.iter().filter(|name| !found.lines().any(|line| line.ends_with(&format!("/{name}")))).collect();
+        assert!(lost.is_empty(), "lost {lost:?}");
+        Ok(())
+    };
+    // Whatever happened, the cluster goes before its disk does.
+    let walked = catch_unwind(AssertUnwindSafe(walk));
+    suite.sandbar(["rm", &name, "--yes"])?;
+    walked.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 fn remove(suite: &Suite) -> Outcome {

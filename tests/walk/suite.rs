@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -149,10 +149,10 @@ impl Suite {
         Ok(names)
     }
 
-    /// Waits until the node says that it is healthy, and fails with what it waits for.
-    pub fn healthy(&self) -> Outcome {
+    /// Waits until a node says that it is healthy, and fails with what it waits for.
+    pub fn healthy(&self, node: &str) -> Outcome {
         eventually("the node is healthy", || {
-            let status = ["exec", NODE, "/usr/bin/sandbarctl", "status", "--wait", "healthy", "--timeout", "60s"];
+            let status = ["exec", node, "/usr/bin/sandbarctl", "status", "--wait", "healthy", "--timeout", "60s"];
             let output = self.podman(status)?;
             if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stdout).into_owned()) }
         })
@@ -165,6 +165,14 @@ impl Suite {
              && n=1; done 2>/dev/null; [ $n = 1 ]"
         );
         self.podman_ok(["exec", NODE, "/bin/sh", "-c", &script]).map(drop)
+    }
+
+    /// A small disk: a file system in memory, which goes with the value.
+    pub fn disk(&self, name: &str, mebibytes: u32) -> Outcome<Disk> {
+        let folder = self.folder(name)?;
+        let size = format!("size={mebibytes}m");
+        succeed(self.command("/bin/mount").args(["-t", "tmpfs", "-o", &size, "tmpfs", &path(&folder)]))?;
+        Ok(Disk(folder))
     }
 
     /// A command with the user's surroundings and nothing of this process' own.
@@ -221,6 +229,33 @@ pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Outcome<T>) -> Out
             }
             // Another program's state; there is nothing to be told by.
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+/// A small disk, mounted at its folder.
+pub struct Disk(pub PathBuf);
+
+impl Disk {
+    /// Fills it to its last byte; what is returned takes the room when it is removed.
+    pub fn fill(&self) -> Outcome<PathBuf> {
+        let file = self.0.join("filler");
+        let mut filler = fs::File::create(&file).map_err(|error| error.to_string())?;
+        let zeros = vec![0; 1 << 16];
+        loop {
+            match filler.write_all(&zeros) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => return Ok(file),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if let Err(error) = succeed(Command::new("/bin/umount").arg("--lazy").arg(&self.0)) {
+            eprintln!("{error}");
         }
     }
 }
