@@ -212,14 +212,13 @@ fn stop_and_start(suite: &Suite) -> Outcome {
 
 fn kill_inside(suite: &Suite) -> Outcome {
     let http = suite.http()?;
-    for (round, program) in ["haproxy", "containerd", "sandbar-node"].into_iter().enumerate() {
-        // Everything that was acknowledged before the kill has to be there afterwards.
-        let name = format!("acknowledged-{round}");
-        suite.kubectl(["create", "configmap", &name])?;
-        suite.kill_in_node(program).map_err(|error| format!("{program}: {error}"))?;
-        suite.healthy(NODE).map_err(|error| format!("after {program} was killed: {error}"))?;
+    for program in ["haproxy", "containerd", "sandbar-node"] {
+        let acknowledged = suite.writing(program, || {
+            suite.kill_in_node(program).map_err(|error| format!("{program}: {error}"))?;
+            suite.healthy(NODE).map_err(|error| format!("after {program} was killed: {error}"))
+        })?;
         eventually("the application answers", || get(http, HOST))?;
-        suite.kubectl(["get", "configmap", &name])?;
+        suite.has(&acknowledged)?;
         suite.kubectl(["rollout", "status", "deployment/hello", "--timeout=120s"])?;
     }
     Ok(())
@@ -227,17 +226,18 @@ fn kill_inside(suite: &Suite) -> Outcome {
 
 fn kill_first(suite: &Suite) -> Outcome {
     let http = suite.http()?;
-    suite.kubectl(["create", "configmap", "acknowledged-last"])?;
     let pid = suite.podman_ok(["inspect", "--format", "{{.State.Pid}}", NODE])?;
-    let killed = suite.command("/bin/kill").args(["-9", pid.trim()]).status().unwrap();
-    assert!(killed.success());
-    // The engine's restart policy brings it back; nobody is asked.
-    eventually("the engine started the node again", || {
-        let now = suite.podman_ok(["inspect", "--format", "{{.State.Pid}}", NODE])?;
-        if now.trim() != "0" && now != pid { Ok(()) } else { Err(format!("process {now}")) }
+    let acknowledged = suite.writing("first", || {
+        let killed = suite.command("/bin/kill").args(["-9", pid.trim()]).status().unwrap();
+        assert!(killed.success());
+        // The engine's restart policy brings it back; nobody is asked.
+        eventually("the engine started the node again", || {
+            let now = suite.podman_ok(["inspect", "--format", "{{.State.Pid}}", NODE])?;
+            if now.trim() != "0" && now != pid { Ok(()) } else { Err(format!("process {now}")) }
+        })?;
+        suite.healthy(NODE)
     })?;
-    suite.healthy(NODE)?;
-    suite.kubectl(["get", "configmap", "acknowledged-last"])?;
+    suite.has(&acknowledged)?;
     eventually("the application answers", || get(http, HOST)).map(drop)
 }
 

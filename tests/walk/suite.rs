@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use sandbar::platform::native;
@@ -167,6 +167,46 @@ impl Suite {
         self.podman_ok(["exec", NODE, "/bin/sh", "-c", &script]).map(drop)
     }
 
+    /// Writes objects one after the other while something happens, which begins once a few were acknowledged; their
+    /// names, as far as they were.
+    pub fn writing(&self, prefix: &str, happens: impl FnOnce() -> Outcome) -> Outcome<Vec<String>> {
+        let over = AtomicBool::new(false);
+        let acknowledged = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let (over, acknowledged) = (&over, &acknowledged);
+            scope.spawn(move || {
+                for number in 0.. {
+                    let name = format!("{prefix}-{number}");
+                    if self.kubectl(["--request-timeout=10s", "create", "configmap", &name]).is_ok() {
+                        acknowledged.lock().unwrap().push(name);
+                        // Nobody listens any more once it happens.
+                        let _ = tell.send(());
+                    }
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+            // The writer ends however this ends.
+            let _over = Over(over);
+            if (0..3).all(|_| told.recv_timeout(PATIENCE).is_ok()) {
+                happens()
+            } else {
+                Err("nothing is acknowledged".to_owned())
+            }
+        })?;
+        acknowledged.into_inner().map_err(|error| error.to_string())
+    }
+
+    /// Makes sure that objects are there.
+    pub fn has(&self, names: &[String]) -> Outcome {
+        let found = self.kubectl(["get", "configmap", "--output", "name"])?;
+        let found: Vec<&str> = found.lines().filter_map(|line| line.rsplit('/').next()).collect();
+        let lost: Vec<_> = names.iter().filter(|name| !found.contains(&name.as_str())).collect();
+        if lost.is_empty() { Ok(()) } else { Err(format!("lost {lost:?} of {}", names.len())) }
+    }
+
     /// A small disk: a file system in memory, which goes with the value.
     pub fn disk(&self, name: &str, mebibytes: u32) -> Outcome<Disk> {
         let folder = self.folder(name)?;
@@ -230,6 +270,15 @@ pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Outcome<T>) -> Out
             // Another program's state; there is nothing to be told by.
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
+    }
+}
+
+/// Says that something is over when it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
