@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Zap returns a zap logger, as etcd wants one, that writes to logger. Messages below level are dropped.
-func Zap(logger logr.Logger, level zapcore.Level) *zap.Logger {
+// Zap returns a zap logger, as etcd wants one, that writes to logger. Messages of levels that are not enabled are dropped.
+func Zap(logger logr.Logger, level zapcore.LevelEnabler) *zap.Logger {
 	return zap.New(&zapCore{LevelEnabler: level, logger: logger})
 }
 

@@ -3,16 +3,17 @@
 //
 // What makes one cluster differ from another is not in it: namespaces with their UIDs, the API server's Service, leases,
 // secrets, authorities. Only kinds that are listed here are kept, so what a newer Kubernetes adds is left out by default.
+// Nor is what differs from one run to the next (times, random UIDs): an image is the same whenever it is built.
 package seed
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -45,16 +46,16 @@ func Write(ctx context.Context, output string, objects []runtime.Object) (err er
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-	plane, err := controlplane.Start(ctx, dir, "")
+	plane, err := controlplane.Start(ctx, filepath.Join(dir, "plane"), "")
 	if err != nil {
 		return err
 	}
-	err = fill(ctx, plane, objects)
+	kept, err := collect(ctx, plane, objects)
 	if err = errors.Join(err, plane.Stop()); err != nil {
 		return err
 	}
-	database := filepath.Join(plane.EtcdDir(), "member", "snap", "db")
-	if err := prune(ctx, plane); err != nil {
+	database, err := store(ctx, filepath.Join(dir, "etcd"), kept)
+	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(output, 0o755); err != nil {
@@ -63,52 +64,61 @@ func Write(ctx context.Context, output string, objects []runtime.Object) (err er
 	return strip(database, filepath.Join(output, FileName))
 }
 
-// fill waits until the API server has written all that it writes, and applies the objects.
-func fill(ctx context.Context, plane *controlplane.Plane, objects []runtime.Object) error {
+// collect waits until the API server has written all that it writes, applies the objects, and returns what is kept of the
+// datastore: values by keys, without what differs from one run to the next.
+func collect(ctx context.Context, plane *controlplane.Plane, objects []runtime.Object) (map[string][]byte, error) {
 	if err := bootstrap.Apply(ctx, plane.Admin, objects); err != nil {
-		return err
+		return nil, err
 	}
-	return waitForFlowControl(ctx, plane.Admin)
+	if err := waitForFlowControl(ctx, plane.Admin); err != nil {
+		return nil, err
+	}
+	client, err := connect(plane.EtcdSocket())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = client.Close() }() // only read from
+	kept := map[string][]byte{}
+	for _, kind := range keptKinds() {
+		response, err := client.Get(ctx, kind, clientv3.WithPrefix())
+		if err != nil {
+			return nil, err
+		}
+		if len(response.Kvs) == 0 {
+			return nil, fmt.Errorf("the datastore has nothing under %s: its layout has changed", kind)
+		}
+		for _, pair := range response.Kvs {
+			if kept[string(pair.Key)], err = normalize(string(pair.Key), pair.Value); err != nil {
+				return nil, fmt.Errorf("%s: %w", pair.Key, err)
+			}
+		}
+	}
+	return kept, nil
 }
 
-// prune removes from the stopped control plane's datastore what is not kept, and its history.
-func prune(ctx context.Context, plane *controlplane.Plane) (err error) {
-	stop, err := startDatastore(ctx, plane)
+// store writes the values into a new datastore, in the order of their keys, and returns its database.
+func store(ctx context.Context, dir string, values map[string][]byte) (_ string, err error) {
+	socket := dir + ".sock"
+	stop, err := startDatastore(ctx, dir, socket)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	client, err := clientv3.New(clientv3.Config{
-		Endpoints: []string{"unix://" + plane.EtcdSocket()}, DialTimeout: 10 * time.Second, Logger: zap.NewNop(),
-	})
+	client, err := connect(socket)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if _, err := client.Put(ctx, key, string(values[key])); err != nil {
+			return "", err
+		}
+	}
+	return filepath.Join(dir, "member", "snap", "db"), nil
+}
 
-	all, err := client.Get(ctx, "", clientv3.WithFromKey(), clientv3.WithKeysOnly())
-	if err != nil {
-		return err
-	}
-	kept := 0
-	for _, pair := range all.Kvs {
-		key := string(pair.Key)
-		if slices.ContainsFunc(keptKinds(), func(kind string) bool { return strings.HasPrefix(key, kind) }) {
-			kept++
-			continue
-		}
-		if _, err := client.Delete(ctx, key); err != nil {
-			return fmt.Errorf("delete %s: %w", key, err)
-		}
-	}
-	if kept == 0 {
-		return errors.New("nothing in the datastore was to be kept: its layout has changed")
-	}
-	// All that is left gets one more revision, so that the whole history can go.
-	last, err := client.Get(ctx, "/", clientv3.WithPrefix(), clientv3.WithCountOnly())
-	if err != nil {
-		return err
-	}
-	_, err = client.Compact(ctx, last.Header.Revision, clientv3.WithCompactPhysical())
-	return err
+func connect(socket string) (*clientv3.Client, error) {
+	return clientv3.New(clientv3.Config{
+		Endpoints: []string{"unix://" + socket}, DialTimeout: 10 * time.Second, Logger: zap.NewNop(),
+	})
 }

@@ -1,6 +1,7 @@
 package seed_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,6 +34,21 @@ func TestClustersOfOneSeed(t *testing.T) {
 		t.Errorf("the seed has %d bytes", info.Size())
 	}
 	t.Logf("the seed has %d bytes", info.Size())
+	again := t.TempDir()
+	if err := seed.Write(t.Context(), again, node.SeedObjects()); err != nil {
+		t.Fatal(err)
+	}
+	first, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := os.ReadFile(filepath.Join(again, seed.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(first, second) {
+		t.Error("two seeds of one program differ")
+	}
 
 	type identity struct{ ca, systemUID, encryption string }
 	var seen []identity

@@ -7,23 +7,24 @@ import (
 	"os"
 	"time"
 
+	"github.com/coreos/go-semver/semver"
 	bolt "go.etcd.io/bbolt"
+	"go.etcd.io/etcd/api/v3/version"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"sandbar.dev/node/internal/components/etcd"
-	"sandbar.dev/node/internal/controlplane"
 )
 
 // openTimeout is how long another process may hold the database.
 const openTimeout = 5 * time.Second
 
-// startDatastore runs etcd alone on the folder of a control plane that has stopped.
-func startDatastore(ctx context.Context, plane *controlplane.Plane) (stop func() error, err error) {
+// startDatastore runs etcd alone.
+func startDatastore(ctx context.Context, dir, socket string) (stop func() error, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	server := etcd.New(etcd.Options{DataDir: plane.EtcdDir(), Socket: plane.EtcdSocket()})
+	server := etcd.New(etcd.Options{DataDir: dir, Socket: socket})
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() { ended <- server.Run(ctx, func() { close(ready) }) }()
 	select {
@@ -78,7 +79,13 @@ func strip(from, to string) (err error) {
 				return fmt.Errorf("key %s: %w", key, err)
 			}
 		}
-		return nil
+		// etcd writes it some time after its start; without it the next start cannot tell the schema's version.
+		current, err := semver.NewVersion(version.Version)
+		if err != nil {
+			return err
+		}
+		schema := semver.Version{Major: current.Major, Minor: current.Minor}
+		return meta.Put([]byte("storageVersion"), []byte(schema.String()))
 	})
 	if err != nil {
 		return err

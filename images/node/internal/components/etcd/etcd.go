@@ -63,8 +63,10 @@ func (e *Etcd) Run(ctx context.Context, ready func()) error {
 	if err := os.Remove(e.options.Socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	// etcd writes several messages for each step it takes; what matters to a user are its warnings.
-	config, err := build(e.options, logging.Zap(klog.FromContext(ctx), zapcore.WarnLevel))
+	// etcd writes several messages for each step it takes; what matters to a user are its warnings, and none of those that
+	// it has for each connection that ends because etcd was asked to stop.
+	worth := zap.LevelEnablerFunc(func(level zapcore.Level) bool { return level >= zapcore.WarnLevel && ctx.Err() == nil })
+	config, err := build(e.options, logging.Zap(klog.FromContext(ctx), worth))
 	if err != nil {
 		return err
 	}
