@@ -39,7 +39,8 @@ fn kind(error: &ClusterError) -> FailureKind {
         ClusterError::Input(_) | ClusterError::NeedsRecreate { .. } | ClusterError::Immutable { .. } => {
             FailureKind::Usage
         }
-        ClusterError::NoImage { .. }
+        ClusterError::OtherHome { .. }
+        | ClusterError::NoImage { .. }
         | ClusterError::ImageUnfit { .. }
         | ClusterError::PortTaken { .. }
         | ClusterError::NoPortLeft { .. }
@@ -58,6 +59,7 @@ fn hints(error: &ClusterError) -> Vec<String> {
             let names: Vec<&str> = known.iter().map(crate::spec::ClusterName::as_str).collect();
             vec![format!("there is: {}", names.join(", "))]
         }
+        ClusterError::OtherHome { .. } => vec!["give this one another name: `sandbar up NAME`".to_owned()],
         ClusterError::NoImage { .. } => {
             vec!["`make image` builds the node image, `--image` names another one".to_owned()]
         }

@@ -45,6 +45,12 @@ pub enum ClusterError {
     /// A file that the cluster should be made with.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// A cluster of that name was made with other files of Sandbar's own.
+    #[error("cluster {name} is in the engine already, made by another user or with another SANDBAR_HOME")]
+    OtherHome {
+        /// Its name.
+        name: ClusterName,
+    },
     /// The node image is not in the engine.
     #[error("{engine} has no image {image}")]
     NoImage {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::ClusterError;
 use super::probe::Prober;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, LABEL_HOME, Labels};
 use crate::kubeconfig::{KubeconfigError, Locations};
 use crate::node::NodeClient;
 use crate::platform::{Interruptions, Platform};
@@ -50,6 +50,11 @@ pub struct Host<'a> {
 }
 
 impl Host<'_> {
+    /// Whether a resource with these labels is known to this folder of Sandbar's own files, or to none in particular.
+    pub(super) fn is_own(&self, labels: &Labels) -> bool {
+        labels.get(LABEL_HOME).is_none_or(|home| *home == self.store.home_id())
+    }
+
     /// Takes a cluster's lock and tells whom it waits for.
     pub(super) async fn lock(&self, name: &ClusterName) -> Result<ClusterLock, ClusterError> {
         let reporter = self.reporter;

@@ -58,7 +58,7 @@ pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> 
         };
         match listed {
             Ok((kind, list)) => {
-                for node in list {
+                for node in list.into_iter().filter(|node| host.is_own(&node.labels)) {
                     if let Some(name) = node.labels.get(LABEL_CLUSTER) {
                         nodes.insert(name.clone(), (kind.clone(), node));
                     }
@@ -138,7 +138,7 @@ pub async fn find(host: &Host<'_>, name: &ClusterName) -> Result<Found, ClusterE
         Err(_) if record.is_none() => return Err(missing()?),
         Err(error) => return Err(error),
     };
-    let node = engine.inspect_node(&name.resource()).await?;
+    let node = engine.inspect_node(&name.resource()).await?.filter(|node| host.is_own(&node.labels));
     let Some(state) = Lifecycle::of(record.as_ref(), node.as_ref()) else { return Err(missing()?) };
     let addresses = match (&record, &node) {
         (Some(record), _) => Addresses::new(name, record.spec.listen_address, record.ports),

@@ -6,7 +6,9 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::inputs::InputFile;
-use crate::engine::{LABEL_CLUSTER, LABEL_CONTRACT, LABEL_SPEC, LABEL_VERSION, Labels, NodeSpec, PortForward};
+use crate::engine::{
+    LABEL_CLUSTER, LABEL_CONTRACT, LABEL_HOME, LABEL_SPEC, LABEL_VERSION, Labels, NodeSpec, PortForward,
+};
 use crate::node::CONTRACT_VERSION;
 use crate::spec::{API_NODE_PORT, ClusterSpec, HTTP_NODE_PORT, HTTPS_NODE_PORT};
 use crate::store::{Networks, Ports};
@@ -49,14 +51,15 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Labels of a cluster's resources.
+/// Labels of a cluster's resources; `home` is [`Store::home_id`](crate::store::Store::home_id).
 #[must_use]
-pub(super) fn labels(spec: &ClusterSpec, digest: &str) -> Labels {
+pub(super) fn labels(spec: &ClusterSpec, digest: &str, home: &str) -> Labels {
     [
         (LABEL_CLUSTER, spec.name.to_string()),
         (LABEL_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
         (LABEL_CONTRACT, CONTRACT_VERSION.to_string()),
         (LABEL_SPEC, digest.to_owned()),
+        (LABEL_HOME, home.to_owned()),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))
@@ -70,7 +73,7 @@ pub(super) fn node_spec(
     ports: Ports,
     networks: Networks,
     inputs: &[InputFile],
-    digest: &str,
+    labels: Labels,
 ) -> NodeSpec {
     let forward = |host_port, node_port| PortForward { host_address: spec.listen_address, host_port, node_port };
     let mut forwards = vec![
@@ -85,7 +88,7 @@ pub(super) fn node_spec(
         name: spec.name.resource(),
         hostname: spec.name.to_string(),
         image: spec.image.to_string(),
-        labels: labels(spec, digest),
+        labels,
         ports: forwards,
         environment: BTreeMap::new(),
         cpu_millis: spec.cpus.as_ref().map(crate::spec::Cpus::millis),
@@ -141,7 +144,7 @@ mod tests {
         let networks = Record::new(spec(), jiff::Timestamp::UNIX_EPOCH).networks;
         let ports = Ports { api: 6443, http: 8080, https: 443 };
         let spec = ClusterSpec { listen_address: "192.168.1.5".parse().unwrap(), ..spec() };
-        let made = node_spec(&spec, ports, networks, &[], "d");
+        let made = node_spec(&spec, ports, networks, &[], labels(&spec, "d", "h"));
         insta::assert_snapshot!(String::from_utf8_lossy(&made.files[0].2), @r#"
         {
           "apiServer": {

@@ -39,6 +39,10 @@ pub(super) async fn remove_locked(
         Some(record) => host.engine_of(record, false).await?.0,
         None => host.engines.connect(EngineChoice::Auto, None, false).await?.0,
     };
+    // The context of that name belongs to whoever has the cluster.
+    if record.is_none() && engine.inspect_node(&name.resource()).await?.is_some_and(|node| !host.is_own(&node.labels)) {
+        return Ok(false);
+    }
     if let Some(record) = record {
         let operation = Operation { kind: OperationKind::Remove, since: (host.now)() };
         host.store.save(&Record { operation: Some(operation), ..record.clone() })?;
@@ -85,6 +89,9 @@ pub async fn leftovers(host: &Host<'_>, engine: &Arc<dyn Engine>) -> Result<Vec<
         known.extend(host.store.names()?.iter().map(ToString::to_string));
     }
     for resource in engine.list_resources().await? {
+        if !host.is_own(&resource.labels) {
+            continue;
+        }
         let Some(label) = resource.labels.get(LABEL_CLUSTER).filter(|label| !known.contains(*label)) else { continue };
         let what = match resource.kind {
             ResourceKind::Node => "container",

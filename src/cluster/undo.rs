@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ClusterError;
 use super::host::Host;
-use crate::engine::{Engine, LABEL_CLUSTER, Resource, ResourceKind};
+use crate::engine::{Engine, LABEL_CLUSTER, Labels, Resource, ResourceKind};
 use crate::kubeconfig::{self, Unmerged};
 use crate::spec::ClusterName;
 use crate::store::Record;
@@ -19,19 +19,21 @@ pub(super) async fn undo(
     name: &ClusterName,
     record: Option<&Record>,
 ) -> Result<Vec<Resource>, ClusterError> {
-    let removed = remove_resources(engine, name).await?;
+    let removed = remove_resources(host, engine, name).await?;
     unmerge(host, name, record)?;
     host.store.delete(name)?;
     Ok(removed)
 }
 
 /// Removes what the engine has of a cluster: nodes before the volumes and networks that they use.
-pub(super) async fn remove_resources(
+async fn remove_resources(
+    host: &Host<'_>,
     engine: &Arc<dyn Engine>,
     name: &ClusterName,
 ) -> Result<Vec<Resource>, ClusterError> {
     let mut resources = engine.list_resources().await?;
-    resources.retain(|resource| resource.labels.get(LABEL_CLUSTER).is_some_and(|label| label == name.as_str()));
+    let of_cluster = |labels: &Labels| labels.get(LABEL_CLUSTER).is_some_and(|label| label == name.as_str());
+    resources.retain(|resource| of_cluster(&resource.labels) && host.is_own(&resource.labels));
     let order = |kind: &ResourceKind| match kind {
         ResourceKind::Node => 0,
         ResourceKind::Network => 1,

@@ -19,7 +19,9 @@ use super::plan::{Goal, Observed, Step, plan};
 use super::probe::Prober;
 use super::wait::{Limit, PhaseTime, Ready, Wait, took};
 use super::{Addresses, ClusterError, failure_logs, networks, ports, remove, undo};
-use crate::engine::{Engine, EngineError, EngineInfo, ImageInfo, LABEL_CONTRACT, LABEL_SPEC, NodeState, ResourceKind};
+use crate::engine::{
+    Engine, EngineError, EngineInfo, ImageInfo, LABEL_CONTRACT, LABEL_SPEC, Labels, NodeState, ResourceKind,
+};
 use crate::kubeconfig::{self, MergeOptions};
 use crate::node::{CONTRACT_VERSION, StatusReport, WarningReport};
 use crate::platform::Interruptions;
@@ -252,6 +254,12 @@ impl Attempt<'_> {
             Some(_) => Vec::new(),
             None => engine.list_resources().await?,
         };
+        let foreign = |labels: &Labels| !self.host.is_own(labels);
+        if node.is_some_and(|node| foreign(&node.labels))
+            || resources.iter().any(|it| it.name == self.spec.name.resource() && foreign(&it.labels))
+        {
+            return Err(ClusterError::OtherHome { name: self.spec.name.clone() });
+        }
         let has = |kind: ResourceKind| {
             node.is_some() || resources.iter().any(|it| it.kind == kind && it.name == self.spec.name.resource())
         };
@@ -458,7 +466,7 @@ impl Attempt<'_> {
     ) -> Result<(), ClusterError> {
         let name = record.name.resource();
         let digest = self.goal(record).digest;
-        let labels = || labels(&self.spec, &digest);
+        let labels = || labels(&self.spec, &digest, &self.host.store.home_id());
         match step {
             Step::RemoveNode => {
                 // Pods get their grace and the datastore its end; what does not end in time is ended.
@@ -472,7 +480,7 @@ impl Attempt<'_> {
             Step::CreateNetwork => engine.create_network(&name, &labels()).await?,
             Step::CreateVolume => engine.create_volume(&name, &labels()).await?,
             Step::CreateNode => {
-                let made = node_spec(&self.spec, record.ports, record.networks, inputs, &digest);
+                let made = node_spec(&self.spec, record.ports, record.networks, inputs, labels());
                 engine.create_node(&made).await?;
             }
             Step::UnpauseNode => engine.unpause_node(&name).await?,

@@ -24,6 +24,9 @@ pub const LABEL_VERSION: &str = "dev.sandbar.version";
 pub const LABEL_CONTRACT: &str = "dev.sandbar.contract";
 /// Label with a digest of the resolved specification, to see whether `up` changes anything.
 pub const LABEL_SPEC: &str = "dev.sandbar.spec";
+/// Label with a digest of the folder of Sandbar's own files that knows the resource: users and CI jobs with files of
+/// their own may share an engine, and none of them touches what the others made.
+pub const LABEL_HOME: &str = "dev.sandbar.home";
 
 /// Labels of a resource.
 pub type Labels = BTreeMap<String, String>;

@@ -84,6 +84,14 @@ impl Store {
         &self.dirs
     }
 
+    /// Which folder this is, without telling its path: resources in an engine are labelled with it.
+    #[must_use]
+    pub fn home_id(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(self.dirs.data.as_os_str().as_encoded_bytes());
+        digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The record of a cluster, if there is one.
     pub fn load(&self, name: &ClusterName) -> Result<Option<Record>, StoreError> {
         let path = self.record_path(name);

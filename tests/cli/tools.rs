@@ -249,6 +249,46 @@ fn what_was_left_behind_is_shown_and_removed_on_request() {
 }
 
 #[test]
+fn what_another_home_made_is_left_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&["up"]);
+    let elsewhere = |arguments: &[&str]| {
+        let output = sandbox.command(arguments).env("SANDBAR_HOME", sandbox.path("elsewhere")).output().unwrap();
+        sandbox.show(&output)
+    };
+    assert_snapshot!(elsewhere(&["ls"]), @r"
+    there are no clusters; `sandbar up` makes one
+    ----- exit code 0
+    ");
+    assert_snapshot!(elsewhere(&["status"]), @r"
+    stderr:
+    error: there is no cluster default
+    hint: `sandbar up` makes one
+    ----- exit code 5
+    ");
+    assert_snapshot!(elsewhere(&["up"]), @r"
+    stderr:
+    error: cluster default is in the engine already, made by another user or with another SANDBAR_HOME
+    hint: give this one another name: `sandbar up NAME`
+    ----- exit code 3
+    ");
+    assert_snapshot!(elsewhere(&["gc", "--yes"]), @r"
+    nothing was left behind
+    ----- exit code 0
+    ");
+    assert_snapshot!(elsewhere(&["rm", "--all", "--yes"]), @"exit code 0");
+    assert_snapshot!(elsewhere(&["rm"]), @r"
+    stderr:
+    there is no cluster default, nothing to remove
+    ----- exit code 0
+    ");
+    assert!(sandbox.kubeconfig().contains("current-context: sandbar-default"));
+    assert_eq!(sandbox.json(&["up"])["outcome"], "unchanged");
+    assert!(elsewhere(&["up", "other", "--output", "name"]).starts_with("other\n"));
+    assert_eq!(sandbox.succeed(&["ls", "--output", "name"]), "default\n");
+}
+
+#[test]
 fn the_schema_is_json() {
     let sandbox = Sandbox::without_image();
     let schema: serde_json::Value = serde_json::from_str(&sandbox.succeed(&["schema"])).unwrap();
