@@ -173,7 +173,10 @@ func TestInNamespaceServes(t *testing.T) {
 		}{
 			{"kubernetes.default.svc.cluster.local.", dns.TypeA, "NOERROR 10.43.0.1"},
 			{"kubernetes.default.svc.cluster.local.", dns.TypeAAAA, "NOERROR"},
-			{"_p._tcp.kubernetes.default.svc.cluster.local.", dns.TypeSRV, "NOERROR 0 100 443 kubernetes.default.svc.cluster.local."},
+			{
+				"_p._tcp.kubernetes.default.svc.cluster.local.", dns.TypeSRV,
+				"NOERROR 0 100 443 kubernetes.default.svc.cluster.local.",
+			},
 			{"headless.default.svc.cluster.local.", dns.TypeA, "NOERROR 10.42.0.7"},
 			{"10-42-0-7.default.pod.cluster.local.", dns.TypeA, "NOERROR 10.42.0.7"},
 			{"1.0.43.10.in-addr.arpa.", dns.TypePTR, "NOERROR kubernetes.default.svc.cluster.local."},

@@ -86,12 +86,15 @@ func TestOverlay(t *testing.T) {
 			overlay: map[string]any{"allowedUnsafeSysctls": []any{"net.core.somaxconn"}},
 			check:   func(c *kubeletconfig.KubeletConfiguration) bool { return len(c.AllowedUnsafeSysctls) == 1 },
 		},
-		"a mistyped key":  {overlay: map[string]any{"maxPod": 17}, err: `unknown field "maxPod"`},
-		"a wrong type":    {overlay: map[string]any{"maxPods": "many"}, err: "maxPods"},
-		"the node's own":  {overlay: map[string]any{"port": 1}, err: "kubelet.port: is set by the node and cannot be changed"},
-		"authentication":  {overlay: map[string]any{"authentication": nil}, err: "kubelet.authentication: is set by the node"},
-		"a nested typo":   {overlay: map[string]any{"memorySwap": map[string]any{"swapBehaviour": "x"}}, err: "swapBehaviour"},
-		"a null is unset": {overlay: map[string]any{"maxPods": nil}, check: func(c *kubeletconfig.KubeletConfiguration) bool { return c.MaxPods == 110 }},
+		"a mistyped key": {overlay: map[string]any{"maxPod": 17}, err: `unknown field "maxPod"`},
+		"a wrong type":   {overlay: map[string]any{"maxPods": "many"}, err: "maxPods"},
+		"the node's own": {overlay: map[string]any{"port": 1}, err: "kubelet.port: is set by the node and cannot be changed"},
+		"authentication": {overlay: map[string]any{"authentication": nil}, err: "kubelet.authentication: is set by the node"},
+		"a nested typo":  {overlay: map[string]any{"memorySwap": map[string]any{"swapBehaviour": "x"}}, err: "swapBehaviour"},
+		"a null is unset": {
+			overlay: map[string]any{"maxPods": nil},
+			check:   func(c *kubeletconfig.KubeletConfiguration) bool { return c.MaxPods == 110 },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := testOptions()

@@ -19,6 +19,8 @@ func TestRegisterLast(t *testing.T) {
 		status       int
 	}
 	known := request{http.MethodGet, csiNodesPath + "n?resourceVersion=0", http.StatusOK}
+	unknown := request{http.MethodGet, csiNodesPath + "n?resourceVersion=0", http.StatusNotFound}
+	busy := request{http.MethodGet, csiNodesPath + "n", http.StatusServiceUnavailable}
 	look := request{http.MethodGet, csiNodesPath + "n", http.StatusOK}
 	for name, test := range map[string]struct {
 		before []request
@@ -26,8 +28,8 @@ func TestRegisterLast(t *testing.T) {
 	}{
 		"a node that was looked at":    {[]request{known, look}, settle},
 		"only asked for an API server": {[]request{known}, registerLimit},
-		"a new node":                   {[]request{{http.MethodGet, csiNodesPath + "n?resourceVersion=0", http.StatusNotFound}}, 0},
-		"the API server is not ready":  {[]request{{http.MethodGet, csiNodesPath + "n", http.StatusServiceUnavailable}}, registerLimit},
+		"a new node":                   {[]request{unknown}, 0},
+		"the API server is not ready":  {[]request{busy}, registerLimit},
 		"other requests do not count":  {[]request{{http.MethodGet, nodesPath + "/n", http.StatusOK}}, registerLimit},
 	} {
 		t.Run(name, func(t *testing.T) {

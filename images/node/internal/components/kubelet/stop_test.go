@@ -32,7 +32,9 @@ func (f *fakePods) ListPodSandbox(
 	}
 	var pods []*runtimeapi.PodSandbox
 	for name := range f.endsAfter {
-		pods = append(pods, &runtimeapi.PodSandbox{Id: name, Metadata: &runtimeapi.PodSandboxMetadata{Name: name, Namespace: "n"}})
+		pods = append(pods, &runtimeapi.PodSandbox{
+			Id: name, Metadata: &runtimeapi.PodSandboxMetadata{Name: name, Namespace: "n"},
+		})
 	}
 	return pods, nil
 }

@@ -74,14 +74,16 @@ func TestAppliesInOrderAndTakesConflictsOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.CoreV1().ConfigMaps(namespace).Create(t.Context(), configMap("old", "x"), metav1.CreateOptions{}); err != nil {
+	_, err = client.CoreV1().ConfigMaps(namespace).Create(t.Context(), configMap("old", "x"), metav1.CreateOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	root := tree(t, map[string]string{
 		"manifests.d/10-app/kustomization.yaml": "namespace: " + namespace + "\nresources: [app.yaml]\n",
 		// The widget stands before its definition: the order is the node's business.
-		"manifests.d/10-app/app.yaml": "apiVersion: manifests.example.org/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 3}\n---" +
-			widgetDefinition + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {value: from the file}\n",
+		"manifests.d/10-app/app.yaml": "apiVersion: manifests.example.org/v1\nkind: Widget\n" +
+			"metadata: {name: w}\nspec: {size: 3}\n---" + widgetDefinition +
+			"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {value: from the file}\n",
 		"manifests.d/delete/old/kustomization.yaml": "namespace: " + namespace + "\nresources: [old.yaml]\n",
 		"manifests.d/delete/old/old.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: old}\n---\n" +
 			"apiVersion: never.example.org/v1\nkind: Unknown\nmetadata: {name: gone}\n",
@@ -99,7 +101,8 @@ func TestAppliesInOrderAndTakesConflictsOver(t *testing.T) {
 		Get(t.Context(), "w", metav1.GetOptions{}); err != nil {
 		t.Errorf("widget: %v", err)
 	}
-	if _, err := client.CoreV1().ConfigMaps(namespace).Get(t.Context(), "old", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+	_, err = client.CoreV1().ConfigMaps(namespace).Get(t.Context(), "old", metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
 		t.Errorf("old: %v", err)
 	}
 }
@@ -110,7 +113,8 @@ func TestAFailureIsSaidAndMended(t *testing.T) {
 	client := kubernetes.NewForConfigOrDie(plane.Admin)
 	root := tree(t, map[string]string{
 		"manifests.d/10-bad/kustomization.yaml": "resources: [later.yaml]\n",
-		"manifests.d/20-good.yaml":              "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: good, namespace: " + namespace + "}\n",
+		"manifests.d/20-good.yaml": "apiVersion: v1\nkind: ConfigMap\n" +
+			"metadata: {name: good, namespace: " + namespace + "}\n",
 	})
 	manifests := run(t, plane, root)
 	err := manifests.Check(t.Context())

@@ -128,7 +128,8 @@ func TestLoadFileOrdersWhatOthersNeed(t *testing.T) {
 func TestLoadKustomization(t *testing.T) {
 	root := tree(t, map[string]string{
 		"kustomization.yaml": "namePrefix: edge-\nnamespace: shop\nresources: [all.yaml]\n",
-		"all.yaml":           "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n",
+		"all.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n---\n" +
+			"apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n",
 	})
 	objects, err := source{path: root, folder: true}.load()
 	if err != nil {
