@@ -29,11 +29,6 @@ impl LeaveOut {
     fn matches(&self, path: &str) -> bool {
         self.paths.contains(path) || promised_digest(path).is_some_and(|digest| self.digests.contains(&digest))
     }
-
-    /// Whether everything is to be sent.
-    pub fn is_empty(&self) -> bool {
-        self.paths.is_empty() && self.digests.is_empty()
-    }
 }
 
 /// The digest that a path says its content has: `blobs/sha256/HEX` in an OCI layout, `HEX.tar` where Podman or Skopeo

@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::io::AsyncReadExt;
-use tokio_util::io::StreamReader;
+use tokio::sync::oneshot;
+use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::ImageError;
 use super::archive::{Archive, ArchivedImage, Opened};
@@ -21,6 +22,8 @@ use crate::node::{ImportedImage, Node, NodeError};
 
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(100);
+/// How a node says that it lacks what an archive leaves out.
+const LACKS: &str = "the node does not have";
 /// How much of a layout's file is read at a time.
 const CHUNK: usize = 256 * 1024;
 
@@ -95,31 +98,50 @@ impl Job<'_> {
         let image = image.ok_or_else(not_there)?;
         check_architecture(reference, &image.architecture, &architecture)?;
         let names = if self.names.is_empty() { names_for(reference, &image) } else { self.names.clone() };
-        // An engine needs a while until the first byte, a node until it has answered: both begin at once. An export that
-        // turns out to be for nothing is dropped.
-        let mut export = pin!(self.engine.export_image(reference));
-        let mut asked = pin!(self.missing(&image.diff_ids));
-        let mut begun = None;
-        let missing = loop {
+        // The engine needs a while until its first byte, the node until it has answered and until it can take something
+        // in: all three begin at once. What turns out to be for nothing is dropped.
+        let moved = Arc::new(AtomicU64::new(0));
+        let (hand_over, archive) = deferred();
+        let decide = async {
+            let mut export = pin!(self.engine.export_image(reference));
+            let mut asked = pin!(self.missing(&image.diff_ids));
+            let mut begun = None;
+            let missing = loop {
+                tokio::select! {
+                    biased;
+                    missing = &mut asked => break missing?,
+                    archive = &mut export, if begun.is_none() => begun = Some(archive),
+                }
+            };
+            if missing.is_empty() {
+                let named = self.tag_only(&image.id, &names, image.diff_ids.len()).await?;
+                if named.is_some() {
+                    return Ok::<_, ImageError>(named);
+                }
+            }
+            let archive = match begun {
+                Some(archive) => archive?,
+                None => export.await?,
+            };
+            let digests = image.diff_ids.iter().filter(|layer| !missing.contains(*layer)).cloned().collect();
+            let leave_out = LeaveOut { digests, ..LeaveOut::default() };
+            // Nobody takes it where the node has failed already, which is told by the other side.
+            let _ = hand_over.send(filter(archive, leave_out, moved.clone()));
+            Ok(None)
+        };
+        let (mut deciding, mut sending) = (pin!(decide), pin!(self.send(archive, &names, &moved, None)));
+        let mut decided = false;
+        let sent = loop {
             tokio::select! {
-                biased;
-                missing = &mut asked => break missing?,
-                archive = &mut export, if begun.is_none() => begun = Some(archive),
+                decision = &mut deciding, if !decided => match decision? {
+                    Some(loaded) => return Ok(loaded),
+                    None => decided = true,
+                },
+                sent = &mut sending => break sent,
             }
         };
-        if missing.is_empty()
-            && let Some(loaded) = self.tag_only(&image.id, &names, image.diff_ids.len()).await?
-        {
-            return Ok(loaded);
-        }
-        let archive = match begun {
-            Some(archive) => archive?,
-            None => export.await?,
-        };
-        let digests = image.diff_ids.iter().filter(|layer| !missing.contains(*layer)).cloned().collect();
-        let leave_out = LeaveOut { digests, ..LeaveOut::default() };
         let again = async || Ok::<_, ImageError>(self.engine.export_image(reference).await?);
-        self.send_filtered(archive, again, leave_out, &names, None).await
+        self.or_again(sent, again, &names).await
     }
 
     async fn file(&self, path: PathBuf) -> Result<Vec<Loaded>, ImageError> {
@@ -249,11 +271,21 @@ impl Job<'_> {
         names: &[String],
         total: Option<u64>,
     ) -> Result<Vec<Loaded>, ImageError> {
-        let whole = leave_out.is_empty();
+        let whole = leave_out.paths.is_empty();
         let moved = Arc::new(AtomicU64::new(0));
         let sent = self.send(filter(archive, leave_out, moved.clone()), names, &moved, total).await;
+        if whole { sent } else { self.or_again(sent, again, names).await }
+    }
+
+    /// What was sent, or all of it once more where the node lost a layer that was left out.
+    async fn or_again(
+        &self,
+        sent: Result<Vec<Loaded>, ImageError>,
+        again: impl AsyncFn() -> Result<Reader, ImageError>,
+        names: &[String],
+    ) -> Result<Vec<Loaded>, ImageError> {
         match sent {
-            Err(ImageError::Node(NodeError::Failed { message, .. })) if !whole && message.contains("missing") => {
+            Err(ImageError::Node(NodeError::Failed { message, .. })) if message.contains(LACKS) => {
                 tracing::debug!(message, "sent once more, whole");
                 let moved = Arc::new(AtomicU64::new(0));
                 self.send(filter(again().await?, LeaveOut::default(), moved.clone()), names, &moved, None).await
@@ -314,6 +346,16 @@ fn check_architecture(image: &str, found: &str, node: &str) -> Result<(), ImageE
         return Ok(());
     }
     Err(ImageError::WrongArchitecture { image: image.to_owned(), found: found.to_owned(), node: node.to_owned() })
+}
+
+/// A stream that is handed over later.
+fn deferred() -> (oneshot::Sender<Reader>, Reader) {
+    let (hand_over, handed_over) = oneshot::channel::<Reader>();
+    let pieces = stream::once(async {
+        let archive = handed_over.await.map_err(|_| std::io::Error::from(std::io::ErrorKind::UnexpectedEof))?;
+        Ok::<_, std::io::Error>(ReaderStream::with_capacity(archive, CHUNK))
+    });
+    (hand_over, Box::pin(StreamReader::new(Box::pin(futures_util::TryStreamExt::try_flatten(pieces)))))
 }
 
 /// The name that the user asked by, as the engine has it; of an image that was asked for by its ID all it has.

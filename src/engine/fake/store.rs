@@ -132,7 +132,10 @@ impl NodeImages {
                         bytes += content.len() as u64;
                     }
                     None if all.layers.contains(&layer.diff_id) => present += 1,
-                    None => return Err(format!("layer {} is missing", layer.diff_id)),
+                    None => {
+                        let words = "and the node does not have it either";
+                        return Err(format!("the archive lacks layer {}, {words}", layer.diff_id));
+                    }
                 }
             }
             let names = if names.is_empty() { image.names.clone() } else { names.to_vec() };
