@@ -118,7 +118,8 @@ impl Suite {
             let container = made.trim();
             let program = folder.join("sandbar-node");
             let copied = self.podman_ok(["cp", &format!("{container}:/usr/bin/sandbar-node"), &path(&program)]);
-            self.podman_ok(["rm", container])?;
+            // The image declares a volume, which Podman makes for a container without one.
+            self.podman_ok(["rm", "--volumes", container])?;
             copied?;
             let link = folder.join("kubectl");
             symlink("sandbar-node", &link).map_err(|error| error.to_string())?;
