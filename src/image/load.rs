@@ -114,9 +114,9 @@ impl Job<'_> {
                 }
             };
             if missing.is_empty() {
-                let named = self.tag_only(&image.id, &names, image.diff_ids.len()).await?;
-                if named.is_some() {
-                    return Ok::<_, ImageError>(named);
+                let tagged = self.tag_only(&image.id, &names, image.diff_ids.len()).await?;
+                if tagged.is_some() {
+                    return Ok::<_, ImageError>(tagged);
                 }
             }
             let archive = match begun {
