@@ -926,12 +926,20 @@ _sandbar() {
             return 0
             ;;
         sandbar__subcmd__image__subcmd__ls)
-            opts="-f -o -q -v -y -h -V --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
+            opts="-c -f -o -q -v -y -h -V --cluster --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1334,7 +1342,7 @@ _sandbar() {
             return 0
             ;;
         sandbar__subcmd__logs)
-            opts="-c -F -f -o -q -v -y -h -V --cluster --follow --tail --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
+            opts="-c -f -o -q -v -y -h -V --cluster --follow --file --tail --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1348,15 +1356,11 @@ _sandbar() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --tail)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                -f)
+                --tail)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -243,8 +243,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand status" -s y -l yes -d '
 complete -c sandbar -n "__fish_sandbar_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sandbar -n "__fish_sandbar_using_subcommand status" -s V -l version -d 'Print version'
 complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -s c -l cluster -d 'Name of the cluster' -r
+complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -l tail -d 'So many last lines alone' -r
-complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
 docker\t'Docker'"
@@ -255,7 +255,7 @@ name\t'Names alone, one a line'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
-complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -s F -l follow -d 'Go on with what comes'
+complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -s f -l follow -d 'Go on with what comes'
 complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -s q -l quiet -d 'Nothing but results and errors'
 complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -s v -l verbose -d 'More of what happens'
 complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -s y -l yes -d 'Yes to every question'
@@ -419,6 +419,7 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_s
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -s y -l yes -d 'Yes to every question'
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -s V -l version -d 'Print version'
+complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from ls" -s c -l cluster -d 'Name of the cluster' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from ls" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from ls" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'

@@ -122,7 +122,7 @@ fn load(suite: &Suite) -> Outcome {
     suite.build_hello(IMAGE)?;
     let report = json(&suite.sandbar(["image", "load", IMAGE, "--cluster", CLUSTER, "--output", "json"])?)?;
     assert_eq!(text(&report, "/images/0/name")?, IMAGE);
-    assert!(suite.sandbar(["image", "ls", CLUSTER])?.contains("localhost/hello"));
+    assert!(suite.sandbar(["image", "ls", "--cluster", CLUSTER])?.contains("localhost/hello"));
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! From what went wrong to what the user can do about it: kind, exit code and hints, exhaustively.
 
-use crate::cluster::ClusterError;
 use crate::cluster::probe::ProbeError;
+use crate::cluster::{CarryError, ClusterError};
 use crate::engine::EngineError;
 use crate::error::{Failure, FailureKind};
 use crate::kubeconfig::KubeconfigError;
@@ -134,6 +134,18 @@ impl From<EngineError> for Failure {
         };
         let failure = Self::new(kind, error);
         hint.into_iter().fold(failure, Self::hint)
+    }
+}
+
+impl From<CarryError> for Failure {
+    fn from(error: CarryError) -> Self {
+        match error {
+            CarryError::Engine(error) => error.into(),
+            error @ CarryError::Unreadable { .. } => Self::new(FailureKind::Usage, error),
+            error @ CarryError::TooLarge { .. } => {
+                Self::new(FailureKind::Usage, error).hint("pipe it: `sandbar kubectl apply -f - < FILE`")
+            }
+        }
     }
 }
 

@@ -52,7 +52,8 @@ struct LoadArgs {
 #[derive(Debug, clap::Args)]
 struct LsArgs {
     /// Name of the cluster
-    name: Option<ClusterName>,
+    #[arg(short, long, value_name = "NAME")]
+    cluster: Option<ClusterName>,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
@@ -148,7 +149,7 @@ fn failure(image: &str, error: ImageError) -> Failure {
 }
 
 async fn list(context: &Context, args: LsArgs) -> Result<(), Failure> {
-    let name = target::cluster(context, args.name)?;
+    let name = target::cluster(context, args.cluster)?;
     let found = cluster::find(&context.host(), &name).await?;
     let images = node_of(&found.engine, &name).images().await?;
     match context.settings.output {

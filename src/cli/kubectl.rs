@@ -11,17 +11,16 @@ use crate::context::Context;
 use crate::error::{Failure, FailureKind};
 use crate::process::Program;
 use crate::spec::ClusterName;
-use crate::ui::reporter::Event;
 
 /// How long the laptop's kubectl may take to say its version.
 const VERSION_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Run kubectl for a cluster: this machine's own where its version fits, otherwise the node's
 ///
-/// The node's reads files in the node; what comes through stdin (`-f -`) works with both.
+/// What `-f` and `-k` name on this machine works with both: files and folders are copied to where the node's reads them.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  sandbar kubectl get pods -A\n  sandbar kubectl --cluster edge apply -f - < app.yaml",
+    after_help = "Examples:\n  sandbar kubectl get pods -A\n  sandbar kubectl --cluster edge apply -k examples/hello",
     disable_help_flag = true,
     disable_version_flag = true
 )]
@@ -40,15 +39,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if let Some(kubectl) = own_kubectl(context, &found).await {
         return run_own(context, &name, &kubectl, &args.arguments).await;
     }
-    if args.arguments.iter().any(|argument| ["-f", "-k", "--filename", "--kustomize"].contains(&argument.as_str()))
-        && !args.arguments.iter().any(|argument| argument == "-")
-    {
-        let text = "no kubectl of a fitting version is installed here; the node's reads files in the node".to_owned();
-        context.reporter.report(&Event::Warning { text });
-    }
+    let node = name.resource();
+    let carried = cluster::carry(found.engine.as_ref(), &node, &context.folder, args.arguments).await?;
     let mut command = vec!["kubectl".to_owned()];
-    command.extend(args.arguments);
-    session::run(context, &found, &name, command, Vec::new()).await
+    command.extend(carried.arguments.iter().cloned());
+    let result = session::run(context, &found, &name, command, Vec::new()).await;
+    carried.remove(found.engine.as_ref(), &node).await?;
+    result
 }
 
 async fn run_own(context: &Context, name: &ClusterName, kubectl: &Path, arguments: &[String]) -> Result<(), Failure> {

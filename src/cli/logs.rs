@@ -1,5 +1,7 @@
 //! `sandbar logs`
 
+use std::path::PathBuf;
+
 use tokio::io::AsyncReadExt;
 
 use super::target;
@@ -13,9 +15,7 @@ use crate::ui::reporter::Event;
 
 /// Show what the node's components say
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  sandbar logs\n  sandbar logs kubelet --follow\n  sandbar logs --cluster edge --tail 50"
-)]
+#[command(after_help = "Examples:\n  sandbar logs\n  sandbar logs -f kubelet\n  sandbar logs --cluster edge --tail 50")]
 pub(super) struct Args {
     /// Component, such as kubelet, etcd, containerd or init [default: all of them]
     component: Option<String>,
@@ -23,8 +23,13 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "NAME")]
     cluster: Option<ClusterName>,
     /// Go on with what comes
-    #[arg(short = 'F', long)]
+    #[arg(short, long)]
     follow: bool,
+    /// Cluster file; `./sandbar.yaml` is used where there is one
+    // Here `-f` means what it means with every `logs`; an argument with the global one's name takes its place, and clap
+    // hands the value on to it.
+    #[arg(long, value_name = "FILE", help_heading = super::GLOBAL)]
+    file: Option<PathBuf>,
     /// So many last lines alone
     #[arg(long, value_name = "LINES")]
     tail: Option<u32>,

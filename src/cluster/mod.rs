@@ -4,6 +4,7 @@
 //! through the [`Store`]. Nothing here knows a terminal, a command line or a concrete engine.
 
 mod addresses;
+mod carry;
 mod changes;
 mod error;
 mod failure_logs;
@@ -24,6 +25,7 @@ mod up;
 mod wait;
 
 pub use self::addresses::Addresses;
+pub use self::carry::{Carried, CarryError, carry};
 pub use self::error::ClusterError;
 pub use self::host::{EngineSource, Host, node_of};
 pub use self::inputs::{InputError, InputFile, read_inputs};

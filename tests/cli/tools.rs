@@ -208,6 +208,10 @@ fn logs_are_those_of_the_node_or_of_its_first_process() {
     let sandbox = Sandbox::new();
     sandbox.succeed(&["up"]);
     assert!(sandbox.output(&["logs", "etcd"]).status.success());
+    // `-f` follows here, and the cluster file still has its long name, wherever it stands.
+    assert_eq!(sandbox.output(&["logs", "-f", "etcd", "--cluster", "missing"]).status.code(), Some(5));
+    let elsewhere = sandbox.run(&["logs", "--file", "missing.yaml", "etcd"]);
+    assert!(elsewhere.contains("missing.yaml"), "{elsewhere}");
     sandbox.succeed(&["stop"]);
     assert_snapshot!(sandbox.run(&["logs"]), @r"
     sandbar-init: started
