@@ -307,7 +307,7 @@ def machine():
         "processor": model[1] if model else platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "memoryGiB": round(memory / (1 << 30), 1),
-        "kernel": platform.release(),
+        "kernel": platform.release().split("-")[0],
         "cgroup": groups,
         "podman": run(PODMAN, "version", "--format", "{{.Client.Version}}").decode().strip(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
