@@ -21,6 +21,7 @@ import (
 	"sandbar.dev/node/internal/logging"
 	"sandbar.dev/node/internal/paths"
 	"sandbar.dev/node/internal/pki"
+	"sandbar.dev/node/internal/quiet"
 	"sandbar.dev/node/internal/version"
 	"sandbar.dev/node/internal/volume"
 )
@@ -44,6 +45,7 @@ func IsConfiguration(err error) bool {
 
 // Run runs a node until ctx is cancelled or a component fails. The API socket answers before anything slow begins.
 func Run(ctx context.Context, o Options) error {
+	quiet.WorkQueues()
 	tuneForStart()
 	if err := os.MkdirAll(o.Layout.Run, 0o700); err != nil {
 		return err
