@@ -15,11 +15,9 @@ import (
 )
 
 const (
-	// ConfDir is where containerd looks for the network's configuration.
-	ConfDir = "/etc/cni/net.d"
 	// BinDir is where the plugins are.
 	BinDir = "/usr/lib/cni"
-	// File is the name of the configuration in [ConfDir].
+	// File is the name of the configuration in its folder.
 	File = "10-sandbar.conflist"
 	// StateDir is where host-local keeps the addresses that are in use. It is on a tmpfs: no pod's network outlives
 	// the container's network namespace, so no lease may.
@@ -102,7 +100,7 @@ func Conflist(podCIDRs []string, mtu int) ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// Write puts the network list for podCIDRs into directory (normally [ConfDir]) by a rename, as containerd watches the
+// Write puts the network list for podCIDRs into directory (normally paths.CNIConfig) by a rename, as containerd watches the
 // folder, and leaves a file alone that says the same already.
 func Write(directory string, podCIDRs []string, mtu int) error {
 	data, err := Conflist(podCIDRs, mtu)

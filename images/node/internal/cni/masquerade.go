@@ -18,7 +18,7 @@ type Options struct {
 	PodCIDRs []string
 	// MTU of pods' interfaces; 0 leaves the kernel's default.
 	MTU int
-	// ConfDir is where containerd looks, normally [ConfDir].
+	// ConfDir is where containerd looks, normally paths.CNIConfig.
 	ConfDir string
 	// NFT is the program, normally "nft".
 	NFT string

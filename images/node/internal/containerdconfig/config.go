@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sandbar.dev/node/internal/cni"
+	"sandbar.dev/node/internal/paths"
 )
 
 // PauseImage is the image that holds a pod's namespaces. It is in the seed and pinned, and under localhost so that it is
@@ -94,7 +95,7 @@ func Build(o Options) []byte {
 	line("enable_criu = false")
 	line("[plugins.'io.containerd.cri.v1.runtime'.cni]")
 	line("bin_dirs = [%s]", quote(cni.BinDir))
-	line("conf_dir = %s", quote(cni.ConfDir))
+	line("conf_dir = %s", quote(paths.CNIConfig))
 	line("use_internal_loopback = true")
 	line("[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]")
 	line("runtime_type = %s", quote("io.containerd.runc.v2"))

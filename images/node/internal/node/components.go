@@ -192,16 +192,21 @@ func (n *node) attachDetach() (component.Component, error) {
 }
 
 func (n *node) kubelet() (component.Component, error) {
+	options, err := n.kubeletOptions()
+	return kubelet.New(options), err
+}
+
+func (n *node) kubeletOptions() (kubelet.Options, error) {
 	name := n.config.NodeName()
 	client, err := n.pki.RESTConfig("system:node:"+name, "system:nodes")
 	if err != nil {
-		return nil, err
+		return kubelet.Options{}, err
 	}
 	serving, err := n.pki.Server("kubelet", []string{name, "localhost"}, []net.IP{n.address.AsSlice(), net.IPv4(127, 0, 0, 1)})
 	if err != nil {
-		return nil, err
+		return kubelet.Options{}, err
 	}
-	return kubelet.New(kubelet.Options{
+	return kubelet.Options{
 		NodeName: name, NodeIPs: []netip.Addr{n.address}, Client: client, ClientCAFile: n.pki.ClusterCAFile(),
 		ServingCertFile: serving.Cert, ServingKeyFile: serving.Key,
 		RootDirectory: n.layout.Kubelet, RuntimeSocket: n.layout.ContainerdSocket, ResolvConf: n.host.ResolvConf,
@@ -209,7 +214,11 @@ func (n *node) kubelet() (component.Component, error) {
 		CanLowerOOMScore: n.host.CanLowerOOMScore, Labels: n.config.Sandbar.NodeLabels,
 		TLSMinVersion: n.config.APIServer.TLS.MinVersion, TLSCipherSuites: n.config.APIServer.TLS.CipherSuites,
 		Overlay: n.config.Kubelet, StopGrace: n.stopGrace,
-		PrepareNetwork: func() error { return cni.Write(cni.ConfDir, n.config.Network.ClusterNetwork, 0) },
+		PrepareNetwork: func(ctx context.Context) error {
+			return cni.Setup(ctx, cni.Options{
+				PodCIDRs: n.config.Network.ClusterNetwork, ConfDir: n.layout.CNIConfig, NFT: "nft",
+			})
+		},
 		PrepareImages: func(ctx context.Context) error {
 			return n.images.Ensure(ctx, containerdconfig.PauseImage, n.layout.SeedPauseImage())
 		},
@@ -217,7 +226,7 @@ func (n *node) kubelet() (component.Component, error) {
 		Needs: []string{attachdetach.Name},
 		// Pods that are ended may still want the API.
 		LeansOn: []string{apiserver.Name},
-	}), nil
+	}, nil
 }
 
 // stopGrace is how long pods may take now that the node stops.

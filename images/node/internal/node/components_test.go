@@ -3,9 +3,15 @@ package node
 import (
 	"context"
 	"net/netip"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"sandbar.dev/node/internal/component"
 	"sandbar.dev/node/internal/config"
@@ -82,5 +88,44 @@ func TestEachComponentHasItsOwnCertificate(t *testing.T) {
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("client certificates:\n got %v\nwant %v", names, want)
+	}
+}
+
+// TestThePodNetworkIsPrepared runs what the kubelet is given to prepare the pod network, in a network namespace of its own:
+// containerd finds the network, and what pods send leaves under the node's address.
+func TestThePodNetworkIsPrepared(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to make a network namespace")
+	}
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("needs nft")
+	}
+	n := testNode(t)
+	n.config.Network.ClusterNetwork = []string{"10.45.0.0/16"}
+	options, err := n.kubeletOptions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { // the thread is not used again: it ends with the goroutine that is locked to it
+		defer close(done)
+		runtime.LockOSThread()
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			t.Errorf("network namespace: %v", err)
+			return
+		}
+		if err := options.PrepareNetwork(t.Context()); err != nil {
+			t.Error(err)
+		}
+		rules, err := exec.Command("nft", "list", "ruleset").CombinedOutput()
+		want := "ip saddr 10.45.0.0/16 ip daddr != { 10.45.0.0/16, 224.0.0.0/4 } masquerade"
+		if err != nil || !strings.Contains(string(rules), want) {
+			t.Errorf("the rules are, %v,\n%s\nand not: %s", err, rules, want)
+		}
+	}()
+	<-done
+	network, err := os.ReadFile(filepath.Join(n.layout.CNIConfig, "10-sandbar.conflist"))
+	if err != nil || !strings.Contains(string(network), "10.45.0.0/16") {
+		t.Errorf("the network for containerd: %s, %v", network, err)
 	}
 }

@@ -18,6 +18,8 @@ const (
 	Seed = "/usr/share/sandbar/seed"
 	// Kubelet is where the kubelet and CSI drivers expect each other's sockets; the volume's kubelet folder is mounted there.
 	Kubelet = "/var/lib/kubelet"
+	// CNIConfig is where containerd looks for the configuration of the pod network.
+	CNIConfig = "/etc/cni/net.d"
 	// ContainerdSocket is containerd's API and CRI socket.
 	ContainerdSocket = "/run/containerd/containerd.sock"
 )
@@ -26,8 +28,9 @@ const (
 type Layout struct {
 	// Data, Run, Config, MicroShiftConfig and Seed are the roots, absolute.
 	Data, Run, Config, MicroShiftConfig, Seed string
-	// Kubelet is the kubelet's root folder and ContainerdSocket the path of containerd's socket.
-	Kubelet, ContainerdSocket string
+	// Kubelet is the kubelet's root folder, CNIConfig that of the pod network's configuration, and ContainerdSocket the
+	// path of containerd's socket.
+	Kubelet, CNIConfig, ContainerdSocket string
 }
 
 // Default is the layout of a real node.
@@ -39,6 +42,7 @@ func Default() Layout {
 		MicroShiftConfig: MicroShiftConfig,
 		Seed:             Seed,
 		Kubelet:          Kubelet,
+		CNIConfig:        CNIConfig,
 		ContainerdSocket: ContainerdSocket,
 	}
 }
@@ -48,7 +52,7 @@ func In(root string) Layout {
 	layout := Default()
 	for _, path := range []*string{
 		&layout.Data, &layout.Run, &layout.Config, &layout.MicroShiftConfig, &layout.Seed,
-		&layout.Kubelet, &layout.ContainerdSocket,
+		&layout.Kubelet, &layout.CNIConfig, &layout.ContainerdSocket,
 	} {
 		*path = filepath.Join(root, *path)
 	}

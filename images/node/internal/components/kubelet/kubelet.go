@@ -71,7 +71,7 @@ func (k *Kubelet) Run(ctx context.Context, ready func()) error {
 		return err
 	}
 	if k.options.PrepareNetwork != nil {
-		if err := k.options.PrepareNetwork(); err != nil {
+		if err := k.options.PrepareNetwork(ctx); err != nil {
 			return fmt.Errorf("kubelet: %w", err)
 		}
 	}

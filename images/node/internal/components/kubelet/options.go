@@ -62,8 +62,8 @@ type Options struct {
 	Overlay map[string]any
 	// StopGrace returns how long pods may take at most when the node stops. Nil leaves the pods running.
 	StopGrace func() time.Duration
-	// PrepareNetwork is called before the kubelet starts, to write the pod network's configuration. May be nil.
-	PrepareNetwork func() error
+	// PrepareNetwork is called before the kubelet starts, to make the pod network ready. May be nil.
+	PrepareNetwork func(context.Context) error
 	// PrepareImages is called as soon as the container runtime answers, beside the kubelet's own start, to put images in
 	// place that no pod can do without. May be nil.
 	PrepareImages func(context.Context) error
