@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -154,6 +155,7 @@ func (n *node) apiServer() (component.Component, error) {
 func (n *node) bootstrap() (component.Component, error) {
 	client, err := n.pki.RESTConfig(bootstrap.User, bootstrap.Group)
 	labels := map[string]string{"node-role.kubernetes.io/control-plane": "", "node-role.kubernetes.io/worker": ""}
+	maps.Copy(labels, n.config.Sandbar.NodeLabels)
 	return bootstrap.New(bootstrap.Options{
 		Client:   client,
 		Objects:  append(SeedObjects(), dns.Objects(n.config.DNSAddress())...),

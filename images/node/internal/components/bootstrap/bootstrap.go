@@ -54,7 +54,8 @@ type Options struct {
 	Objects []runtime.Object
 	// NodeName is the Node that gets NodeLabels; empty means no node.
 	NodeName string
-	// NodeLabels are labels that a kubelet may not give itself.
+	// NodeLabels are the labels of the Node that are not the kubelet's own: those that it may not give itself, and those of
+	// the configuration, which it would give to a new Node only. What an earlier start gave and is not among them is removed.
 	NodeLabels map[string]string
 }
 
@@ -85,7 +86,7 @@ func (b *Bootstrap) Run(ctx context.Context, ready func()) error {
 		return err
 	}
 	ready()
-	if b.options.NodeName != "" && len(b.options.NodeLabels) > 0 {
+	if b.options.NodeName != "" {
 		typed, err := kubernetes.NewForConfig(b.options.Client)
 		if err != nil {
 			return err

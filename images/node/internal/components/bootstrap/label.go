@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,7 +18,11 @@ import (
 	watchtools "k8s.io/client-go/tools/watch"
 )
 
-// labelNode waits until the node has registered and gives it the labels that it lacks.
+// labelsAnnotation names the labels of a Node that came from here, comma-separated: those are removed again when they are
+// asked for no more. All other labels are somebody else's.
+const labelsAnnotation = "sandbar.dev/node-labels"
+
+// labelNode waits until the node has registered, gives it the labels, and takes those away that an earlier start gave it.
 func labelNode(ctx context.Context, client kubernetes.Interface, name string, labels map[string]string) error {
 	selector := fields.OneTermEqualSelector("metadata.name", name)
 	source := cache.NewListWatchFromClient(client.CoreV1().RESTClient(), "nodes", metav1.NamespaceAll, selector)
@@ -24,18 +31,9 @@ func labelNode(ctx context.Context, client kubernetes.Interface, name string, la
 		if !ok || event.Type == watch.Deleted {
 			return false, nil
 		}
-		missing := map[string]string{}
-		for key, value := range labels {
-			if present, ok := node.Labels[key]; !ok || present != value {
-				missing[key] = value
-			}
-		}
-		if len(missing) == 0 {
-			return true, nil
-		}
-		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": missing}})
-		if err != nil {
-			return false, err
+		patch, err := labelPatch(node, labels)
+		if err != nil || patch == nil {
+			return err == nil, err
 		}
 		_, err = client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
 		return err == nil, err
@@ -44,4 +42,28 @@ func labelNode(ctx context.Context, client kubernetes.Interface, name string, la
 		return fmt.Errorf("label node %s: %w", name, err)
 	}
 	return nil
+}
+
+// labelPatch is the merge patch that makes a node's labels what is wanted; nil when they are.
+func labelPatch(node *corev1.Node, wanted map[string]string) ([]byte, error) {
+	// A nil value removes a label.
+	changes := map[string]any{}
+	for key, value := range wanted {
+		if present, ok := node.Labels[key]; !ok || present != value {
+			changes[key] = value
+		}
+	}
+	for _, key := range strings.Split(node.Annotations[labelsAnnotation], ",") {
+		_, present := node.Labels[key]
+		if _, stays := wanted[key]; present && !stays {
+			changes[key] = nil
+		}
+	}
+	owned := strings.Join(slices.Sorted(maps.Keys(wanted)), ",")
+	if len(changes) == 0 && node.Annotations[labelsAnnotation] == owned {
+		return nil, nil
+	}
+	return json.Marshal(map[string]any{"metadata": map[string]any{
+		"labels": changes, "annotations": map[string]string{labelsAnnotation: owned},
+	}})
 }

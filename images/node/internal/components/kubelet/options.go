@@ -52,8 +52,8 @@ type Options struct {
 	// MaxOpenFiles is the limit that the kubelet sets for its process. 0 takes what Run finds as the limit: raising it
 	// fails without CAP_SYS_RESOURCE.
 	MaxOpenFiles uint64
-	// Labels are put on the Node when it registers. Labels in kubernetes.io that NodeRestriction refuses are the
-	// business of another client.
+	// Labels are put on the Node when it registers for the first time, so that pods find a new node at once. Later changes,
+	// and labels in kubernetes.io that NodeRestriction refuses, are the business of another client.
 	Labels map[string]string
 	// TLSMinVersion is VersionTLS12 or VersionTLS13, and TLSCipherSuites a list of IANA names; both may be empty.
 	TLSMinVersion   string
