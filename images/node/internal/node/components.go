@@ -204,7 +204,7 @@ func (n *node) kubeletOptions() (kubelet.Options, error) {
 	if err != nil {
 		return kubelet.Options{}, err
 	}
-	serving, err := n.pki.Server("kubelet", []string{name, "localhost"}, []net.IP{n.address.AsSlice(), net.IPv4(127, 0, 0, 1)})
+	serving, err := n.pki.Server("kubelet", []string{name}, []net.IP{n.address.AsSlice()})
 	if err != nil {
 		return kubelet.Options{}, err
 	}

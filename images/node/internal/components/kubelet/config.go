@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -24,6 +25,9 @@ var reservedKeys = []string{
 
 // buildServer makes the kubelet's flags and configuration out of o. It is pure.
 func buildServer(o Options) (*options.KubeletServer, error) {
+	if len(o.NodeIPs) == 0 {
+		return nil, errors.New("kubelet: the node has no address")
+	}
 	configuration, err := buildConfiguration(o)
 	if err != nil {
 		return nil, err
@@ -82,7 +86,7 @@ func baseConfiguration(o Options) map[string]any {
 		"apiVersion": "kubelet.config.k8s.io/v1beta1",
 		"kind":       "KubeletConfiguration",
 
-		"address": "0.0.0.0",
+		"address": listenAddress(o.NodeIPs),
 		"port":    Port,
 		// The node checks the kubelet through its Node object; nothing needs another port.
 		"healthzPort":        0,
@@ -161,6 +165,15 @@ func baseConfiguration(o Options) map[string]any {
 		fields["tlsCipherSuites"] = o.TLSCipherSuites
 	}
 	return fields
+}
+
+// listenAddress is where the kubelet's API is served: where the API server looks for it, the node's first address. Without
+// one, as when only an overlay is checked, it is left open.
+func listenAddress(nodeIPs []netip.Addr) string {
+	if len(nodeIPs) == 0 {
+		return ""
+	}
+	return nodeIPs[0].String()
 }
 
 func addressStrings(addresses []netip.Addr) []string {

@@ -37,6 +37,7 @@ func TestBuildServer(t *testing.T) {
 	for what, pair := range map[string][2]any{
 		"host name":            {server.HostnameOverride, "default"},
 		"node address":         {server.NodeIP, "10.88.0.2"},
+		"listens on":           {server.Address, "10.88.0.2"},
 		"root":                 {server.RootDirectory, "/var/lib/kubelet"},
 		"label":                {server.NodeLabels["team"], "edge"},
 		"runtime":              {server.ContainerRuntimeEndpoint, "unix:///run/containerd/containerd.sock"},
@@ -63,6 +64,14 @@ func TestBuildServer(t *testing.T) {
 		if pair[0] != pair[1] {
 			t.Errorf("%s: %v, want %v", what, pair[0], pair[1])
 		}
+	}
+}
+
+func TestAKubeletWithoutAnAddressDoesNotListenEverywhere(t *testing.T) {
+	o := testOptions()
+	o.NodeIPs = nil
+	if _, err := buildServer(o); err == nil || err.Error() != "kubelet: the node has no address" {
+		t.Errorf("got %v", err)
 	}
 }
 

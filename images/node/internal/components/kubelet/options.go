@@ -17,7 +17,7 @@ import (
 // Name is the component's name.
 const Name = "kubelet"
 
-// Port is where the kubelet's API listens, on the node's address.
+// Port is where the kubelet's API listens, on the node's first address alone.
 const Port = 10250
 
 // Options are what the kubelet needs to know. All fields without a stated default are required.
