@@ -23,6 +23,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
@@ -102,6 +103,31 @@ func (p *Plane) Namespace(t testing.TB) string {
 		}
 	})
 	return namespace.Name
+}
+
+// Node makes a Node with these labels that is Ready, as a kubelet's would be, and is deleted after the test.
+func (p *Plane) Node(t testing.TB, name string, labels map[string]string) {
+	t.Helper()
+	nodes := kubernetes.NewForConfigOrDie(p.Admin).CoreV1().Nodes()
+	node, err := nodes.Create(t.Context(),
+		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := nodes.Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
+			t.Errorf("delete node %s: %v", name, err)
+		}
+	})
+	node.Status.Conditions = []corev1.NodeCondition{
+		{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.Now()},
+	}
+	// The controllers write to a new node too; whatever they have done by now stays.
+	node.ResourceVersion = ""
+	node.Status.Allocatable = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("10")}
+	if _, err := nodes.UpdateStatus(t.Context(), node, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Apply puts objects into the cluster, as the node's bootstrap does.

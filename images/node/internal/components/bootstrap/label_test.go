@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -26,16 +25,7 @@ func TestLabelsOfANodeFollowTheConfiguration(t *testing.T) {
 	nodes := kubernetes.NewForConfigOrDie(plane.Admin).CoreV1().Nodes()
 	const name = "labelled"
 	others := map[string]string{"kubernetes.io/hostname": name, "zone": "dock"}
-	_, err := nodes.Create(t.Context(),
-		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: others}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := nodes.Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
-	})
+	plane.Node(t, name, others)
 	const role = "node-role.kubernetes.io/control-plane"
 	for _, step := range []struct {
 		name   string
