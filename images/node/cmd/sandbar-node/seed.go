@@ -23,7 +23,11 @@ func seedCommand(ctx context.Context, arguments []string) int {
 		fmt.Fprintln(os.Stderr, "sandbar-node: seed needs --output DIR and nothing else")
 		return 2
 	}
-	if err := seed.Write(ctx, *output, node.SeedObjects()); err != nil {
+	objects, err := node.SeedObjects()
+	if err == nil {
+		err = seed.Write(ctx, *output, objects)
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "sandbar-node: seed: %v\n", err)
 		return 1
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/pkg/volume/csi"
 
@@ -43,6 +44,9 @@ import (
 
 // registerBackoff is for registering a CSI driver, which writes objects that others write too.
 var registerBackoff = wait.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Steps: 10, Cap: 5 * time.Second}
+
+// mastersLifetime is how long a certificate is valid that nothing is refused to: it is for two objects.
+const mastersLifetime = 5 * time.Minute
 
 // apiPort is where the API is served, on all addresses.
 const apiPort = 6443
@@ -153,14 +157,32 @@ func (n *node) apiServer() (component.Component, error) {
 }
 
 func (n *node) bootstrap() (component.Component, error) {
-	client, err := n.pki.RESTConfig(bootstrap.User, bootstrap.Group)
+	options, err := n.bootstrapOptions()
+	return bootstrap.New(options), err
+}
+
+func (n *node) bootstrapOptions() (bootstrap.Options, error) {
+	client, err := n.pki.RESTConfig(bootstrap.User)
+	if err != nil {
+		return bootstrap.Options{}, err
+	}
+	role, err := bootstrapRole()
 	labels := map[string]string{"node-role.kubernetes.io/control-plane": "", "node-role.kubernetes.io/worker": ""}
 	maps.Copy(labels, n.config.Sandbar.NodeLabels)
-	return bootstrap.New(bootstrap.Options{
-		Client:   client,
-		Objects:  append(SeedObjects(), dns.Objects(n.config.DNSAddress())...),
+	options := bootstrap.Options{
+		Client: client, Role: role,
+		Masters: func() (*rest.Config, error) {
+			return n.pki.BriefRESTConfig(mastersLifetime, bootstrap.User, bootstrap.MastersGroup)
+		},
+		Objects:  append(commonObjects(), dns.Objects(n.config.DNSAddress())...),
 		NodeName: n.config.NodeName(), NodeLabels: labels,
-	}), err
+	}
+	if n.hasManifests() {
+		options.Objects = append(options.Objects, manifestObjects()...)
+	} else {
+		options.Absent = manifestObjects()
+	}
+	return options, err
 }
 
 func (n *node) controllers() (component.Component, error) {
@@ -309,11 +331,16 @@ func (n *node) ingressController() (component.Component, error) {
 }
 
 func (n *node) manifests() (component.Component, error) {
-	client, err := n.pki.RESTConfig("system:sandbar:" + manifests.Name)
-	return manifests.New(manifests.Options{
-		Globs: n.config.Manifests.KustomizePaths, Client: client, Needs: []string{bootstrap.Name},
-	}), err
+	options := manifests.Options{Globs: n.config.Manifests.KustomizePaths, Needs: []string{bootstrap.Name}}
+	var err error
+	// A certificate with all rights is not made for nothing.
+	if n.hasManifests() {
+		options.Client, err = n.pki.RESTConfig(manifests.User)
+	}
+	return manifests.New(options), err
 }
+
+func (n *node) hasManifests() bool { return manifests.Any(n.config.Manifests.KustomizePaths) }
 
 // describe is who the node is, for reports.
 func (n *node) describe() contract.Node {

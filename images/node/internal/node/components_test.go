@@ -2,6 +2,9 @@ package node
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -12,6 +15,7 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+	rbacv1 "k8s.io/api/rbac/v1"
 
 	"sandbar.dev/node/internal/component"
 	"sandbar.dev/node/internal/config"
@@ -67,27 +71,93 @@ func TestTheListIsSound(t *testing.T) {
 	}
 }
 
-// TestEachComponentHasItsOwnCertificate: no two components are the same user, and only bootstrap has all rights.
+// TestEachComponentHasItsOwnCertificate holds what is issued against a list: each component is a user of its own, none is in
+// a group that RBAC knows but the kubelet, and manifests, which may do everything, are nobody where there are none. The API
+// server issues its own when it starts.
 func TestEachComponentHasItsOwnCertificate(t *testing.T) {
-	n := testNode(t)
-	if _, err := n.components(); err != nil {
-		t.Fatal(err)
+	for name, manifests := range map[string]bool{"without manifests": false, "with manifests": true} {
+		t.Run(name, func(t *testing.T) {
+			n := testNode(t)
+			folder := filepath.Join(n.layout.Config, "manifests.d")
+			n.config.Manifests.KustomizePaths = []string{filepath.Join(folder, "*")}
+			want := map[string]string{
+				"kubelet": "", "ingress-default": "", // these two serve
+				"system:kube-controller-manager": "", "system:kube-proxy": "", "system:kube-scheduler": "",
+				"system:node:edge":             "system:nodes",
+				"system:sandbar:attach-detach": "", "system:sandbar:bootstrap": "", "system:sandbar:coredns": "",
+				"system:sandbar:ingress": "", "system:sandbar:storage": "",
+			}
+			if manifests {
+				if err := os.MkdirAll(folder, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(folder, "a.yaml"), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				want["system:sandbar:manifests"] = ""
+			}
+			if _, err := n.components(); err != nil {
+				t.Fatal(err)
+			}
+			if got := issued(t, n.layout.RunPKI()); !maps.Equal(got, want) {
+				t.Errorf("users and their groups:\n got %v\nwant %v", got, want)
+			}
+		})
 	}
-	issued, err := filepath.Glob(filepath.Join(n.layout.RunPKI(), "system-*.crt"))
+}
+
+// issued are the common names of the certificates in a folder, with their organizations: users and groups.
+func issued(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(folder, "*.crt"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
-	for _, path := range issued {
-		names = append(names, filepath.Base(path))
+	all := map[string]string{}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(data)
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, twice := all[certificate.Subject.CommonName]; twice {
+			t.Errorf("two certificates say %s", certificate.Subject.CommonName)
+		}
+		all[certificate.Subject.CommonName] = strings.Join(certificate.Subject.Organization, ",")
 	}
-	want := []string{
-		"system-kube-controller-manager.crt", "system-kube-proxy.crt", "system-kube-scheduler.crt", "system-node-edge.crt",
-		"system-sandbar-attach-detach.crt", "system-sandbar-bootstrap.crt", "system-sandbar-coredns.crt",
-		"system-sandbar-ingress.crt", "system-sandbar-manifests.crt", "system-sandbar-storage.crt",
+	return all
+}
+
+// TestNoRoleOfTheNodeMayDoEverything: of the roles that come with the node none has every verb on every resource, and the
+// only one with any on every resource is the controllers', which collect garbage and empty namespaces.
+func TestNoRoleOfTheNodeMayDoEverything(t *testing.T) {
+	objects, err := SeedObjects()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if !slices.Equal(names, want) {
-		t.Errorf("client certificates:\n got %v\nwant %v", names, want)
+	for _, object := range objects {
+		role, ok := object.(*rbacv1.ClusterRole)
+		if !ok {
+			continue
+		}
+		for _, rule := range role.Rules {
+			if !slices.Contains(rule.Resources, "*") {
+				continue
+			}
+			if slices.Contains(rule.Verbs, "*") || role.Name != "sandbar:controllers" {
+				t.Errorf("%s: %v", role.Name, rule)
+			}
+		}
+	}
+	for _, object := range objects {
+		if binding, ok := object.(*rbacv1.ClusterRoleBinding); ok && binding.RoleRef.Name == "cluster-admin" &&
+			binding.Name != pki.AdminGroup {
+			t.Errorf("%s is bound to cluster-admin", binding.Name)
+		}
 	}
 }
 

@@ -90,13 +90,17 @@ func (a *authority) issue(request Request, now time.Time) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
+	lifetime := request.lifetime
+	if lifetime == 0 {
+		lifetime = LeafLifetime
+	}
 	template := &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: request.CommonName, Organization: request.Organizations},
 		DNSNames:     request.DNSNames,
 		IPAddresses:  request.IPs,
 		NotBefore:    latest(now.Add(-backdate), a.cert.NotBefore),
-		NotAfter:     now.Add(LeafLifetime),
+		NotAfter:     now.Add(lifetime),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{request.usage},
 	}

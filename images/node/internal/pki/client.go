@@ -1,7 +1,9 @@
 package pki
 
 import (
+	"crypto/x509"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -22,6 +24,21 @@ func (p *PKI) RESTConfig(user string, groups ...string) (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	return restConfig(user, rest.TLSClientConfig{CAData: p.ClusterCA(), CertFile: files.Cert, KeyFile: files.Key}), nil
+}
+
+// BriefRESTConfig is RESTConfig with a certificate that is in no file, is valid for lifetime, and is not renewed.
+func (p *PKI) BriefRESTConfig(lifetime time.Duration, user string, groups ...string) (*rest.Config, error) {
+	pair, err := p.cluster.issue(Request{
+		CommonName: user, Organizations: groups, usage: x509.ExtKeyUsageClientAuth, lifetime: lifetime,
+	}, p.now())
+	if err != nil {
+		return nil, err
+	}
+	return restConfig(user, rest.TLSClientConfig{CAData: p.ClusterCA(), CertData: pair.Cert, KeyData: pair.Key}), nil
+}
+
+func restConfig(user string, tls rest.TLSClientConfig) *rest.Config {
 	return &rest.Config{
 		Host:      LocalServer,
 		UserAgent: "sandbar-node/" + user,
@@ -29,13 +46,9 @@ func (p *PKI) RESTConfig(user string, groups ...string) (*rest.Config, error) {
 			AcceptContentTypes: runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON,
 			ContentType:        runtime.ContentTypeProtobuf,
 		},
-		TLSClientConfig: rest.TLSClientConfig{
-			CAData:   p.ClusterCA(),
-			CertFile: files.Cert,
-			KeyFile:  files.Key,
-		},
-		QPS: -1,
-	}, nil
+		TLSClientConfig: tls,
+		QPS:             -1,
+	}
 }
 
 // Kubeconfig is a kubeconfig with the certificates in it. server is the API server's URL, name the name of its cluster,

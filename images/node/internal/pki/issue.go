@@ -26,6 +26,8 @@ type Request struct {
 	IPs      []net.IP
 
 	usage x509.ExtKeyUsage
+	// lifetime is LeafLifetime if it is 0.
+	lifetime time.Duration
 }
 
 // Pair is a certificate and its key, both as PEM.

@@ -216,3 +216,24 @@ func TestKubeconfigs(t *testing.T) {
 		t.Errorf("client: %+v", rest)
 	}
 }
+
+func TestABriefCertificateIsInNoFileAndSoonWorthless(t *testing.T) {
+	p := open(t, filepath.Join(t.TempDir(), "pki"))
+	config, err := p.BriefRESTConfig(time.Minute, "user", "group")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(config.CertData, config.KeyData)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := time.Until(pair.Leaf.NotAfter); left > time.Minute || left < 0 {
+		t.Errorf("it is valid for %s", left)
+	}
+	if got := pair.Leaf.Subject; got.CommonName != "user" || !slices.Equal(got.Organization, []string{"group"}) {
+		t.Errorf("it says %s", got)
+	}
+	if files, err := os.ReadDir(p.run); err != nil || len(files) != 0 {
+		t.Errorf("files %v, %v", files, err)
+	}
+}

@@ -22,7 +22,11 @@ const maxBytes = 2 << 20
 // TestClustersOfOneSeed makes a seed and two clusters from it, one after the other, as two nodes would.
 func TestClustersOfOneSeed(t *testing.T) {
 	dir := t.TempDir()
-	if err := seed.Write(t.Context(), dir, node.SeedObjects()); err != nil {
+	objects, err := node.SeedObjects()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := seed.Write(t.Context(), dir, objects); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, seed.FileName)
@@ -35,7 +39,7 @@ func TestClustersOfOneSeed(t *testing.T) {
 	}
 	t.Logf("the seed has %d bytes", info.Size())
 	again := t.TempDir()
-	if err := seed.Write(t.Context(), again, node.SeedObjects()); err != nil {
+	if err := seed.Write(t.Context(), again, objects); err != nil {
 		t.Fatal(err)
 	}
 	first, err := os.ReadFile(path)

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -29,11 +31,11 @@ import (
 // Name is the component's name.
 const Name = "bootstrap"
 
-// User is whom the client certificate must name, in the group Group: whoever makes RBAC rules needs all rights in them.
-const (
-	User  = "system:sandbar:bootstrap"
-	Group = "system:masters"
-)
+// User is whom the client certificate must name. Its rights are those of [ClusterRole].
+const User = "system:sandbar:" + Name
+
+// MastersGroup is the group that RBAC never refuses. [Options.Masters] is in it.
+const MastersGroup = "system:masters"
 
 const (
 	// fieldManager owns the fields that are applied.
@@ -50,8 +52,13 @@ const (
 type Options struct {
 	// Client is User's.
 	Client *rest.Config
-	// Objects are applied; those that other objects live in (namespaces) come first.
-	Objects []runtime.Object
+	// Role is [ClusterRole] and its binding, which are in the seed of an image.
+	Role []runtime.Object
+	// Masters makes a client that nothing is refused to. It is asked for only where User has no rights yet, because the
+	// datastore did not begin with a seed, and used for nothing but Role.
+	Masters func() (*rest.Config, error)
+	// Objects are applied, and Absent are deleted.
+	Objects, Absent []runtime.Object
 	// NodeName is the Node that gets NodeLabels; empty means no node.
 	NodeName string
 	// NodeLabels are the labels of the Node that are not the kubelet's own: those that it may not give itself, and those of
@@ -73,13 +80,11 @@ func (*Bootstrap) Needs() []string { return []string{apiserver.Name} }
 
 // Run applies the objects, is ready, and goes on to label the node once it has registered.
 func (b *Bootstrap) Run(ctx context.Context, ready func()) error {
-	config := rest.CopyConfig(b.options.Client)
-	config.AcceptContentTypes, config.ContentType = "", ""
-	client, err := dynamic.NewForConfig(config)
+	client, err := dynamicClient(b.options.Client)
 	if err != nil {
 		return err
 	}
-	if err := applyAll(ctx, client, b.options.Objects); err != nil {
+	if err := b.settle(ctx, client); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -99,19 +104,59 @@ func (b *Bootstrap) Run(ctx context.Context, ready func()) error {
 	return nil
 }
 
-// Apply puts objects into a cluster once, as Run does. It is for seeds and tests.
-func Apply(ctx context.Context, config *rest.Config, objects []runtime.Object) error {
-	plain := rest.CopyConfig(config)
-	plain.AcceptContentTypes, plain.ContentType = "", ""
-	client, err := dynamic.NewForConfig(plain)
+// settle makes the cluster's objects what they have to be.
+func (b *Bootstrap) settle(ctx context.Context, client dynamic.Interface) error {
+	if err := b.ensureRights(ctx, client); err != nil {
+		return err
+	}
+	if err := each(ctx, client, slices.Concat(b.options.Role, b.options.Objects), apply); err != nil {
+		return err
+	}
+	return each(ctx, client, b.options.Absent, remove)
+}
+
+// ensureRights sees to it that User may go on: with an older role of its own it may replace that, and without one Masters
+// does.
+func (b *Bootstrap) ensureRights(ctx context.Context, client dynamic.Interface) error {
+	if len(b.options.Role) == 0 || b.options.Masters == nil {
+		return nil
+	}
+	role, err := prepare(b.options.Role[0])
 	if err != nil {
 		return err
 	}
-	return applyAll(ctx, client, objects)
+	if err := apply(ctx, client, role); !apierrors.IsForbidden(err) {
+		return nil // anything else comes again when it is applied with the other objects
+	}
+	klog.FromContext(ctx).Info("The datastore has no rights for this component yet")
+	masters, err := b.options.Masters()
+	if err != nil {
+		return err
+	}
+	return Apply(ctx, masters, b.options.Role)
 }
 
-// applyAll applies in parallel, retrying each object until it is there or ctx ends.
-func applyAll(ctx context.Context, client dynamic.Interface, objects []runtime.Object) error {
+// Apply puts objects into a cluster once, as Run does. It is for seeds and tests.
+func Apply(ctx context.Context, config *rest.Config, objects []runtime.Object) error {
+	client, err := dynamicClient(config)
+	if err != nil {
+		return err
+	}
+	return each(ctx, client, objects, apply)
+}
+
+// dynamicClient is a client of objects as JSON.
+func dynamicClient(config *rest.Config) (dynamic.Interface, error) {
+	plain := rest.CopyConfig(config)
+	plain.AcceptContentTypes, plain.ContentType = "", ""
+	return dynamic.NewForConfig(plain)
+}
+
+// action is what is done with one object.
+type action func(context.Context, dynamic.Interface, *unstructured.Unstructured) error
+
+// each does it with all objects in parallel, retrying until it has succeeded or ctx ends.
+func each(ctx context.Context, client dynamic.Interface, objects []runtime.Object, do action) error {
 	prepared := make([]*unstructured.Unstructured, 0, len(objects))
 	for _, object := range objects {
 		one, err := prepare(object)
@@ -126,22 +171,22 @@ func applyAll(ctx context.Context, client dynamic.Interface, objects []runtime.O
 		slots <- struct{}{}
 		wait.Go(func() {
 			defer func() { <-slots }()
-			persist(ctx, client, object)
+			persist(ctx, client, object, do)
 		})
 	}
 	wait.Wait()
 	return ctx.Err()
 }
 
-// persist repeats apply until it succeeds: namespaces, address ranges and admission may not be there yet.
-func persist(ctx context.Context, client dynamic.Interface, object *unstructured.Unstructured) {
+// persist repeats it until it succeeds: namespaces, address ranges, admission and new rights may not be there yet.
+func persist(ctx context.Context, client dynamic.Interface, object *unstructured.Unstructured, do action) {
 	for delay := firstRetry; ; delay = min(2*delay, lastRetry) {
-		err := apply(ctx, client, object)
+		err := do(ctx, client, object)
 		if err == nil {
 			return
 		}
 		if delay > time.Second {
-			klog.FromContext(ctx).Error(err, "An object of the node could not be applied yet",
+			klog.FromContext(ctx).Error(err, "An object of the node is not as it should be yet",
 				"kind", object.GetKind(), "name", object.GetName())
 		}
 		timer := time.NewTimer(delay)
@@ -156,12 +201,7 @@ func persist(ctx context.Context, client dynamic.Interface, object *unstructured
 
 // apply makes or changes an object unless it was applied as it is before.
 func apply(ctx context.Context, client dynamic.Interface, object *unstructured.Unstructured) error {
-	// The resources of all kinds that come here have regular names.
-	resource, _ := meta.UnsafeGuessKindToResource(object.GroupVersionKind())
-	var target dynamic.ResourceInterface = client.Resource(resource)
-	if namespace := object.GetNamespace(); namespace != "" {
-		target = client.Resource(resource).Namespace(namespace)
-	}
+	target := place(client, object)
 	present, err := target.Get(ctx, object.GetName(), metav1.GetOptions{})
 	switch {
 	case err == nil && present.GetAnnotations()[appliedAnnotation] == object.GetAnnotations()[appliedAnnotation]:
@@ -171,6 +211,30 @@ func apply(ctx context.Context, client dynamic.Interface, object *unstructured.U
 	}
 	_, err = target.Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 	return err
+}
+
+// remove deletes an object if it is there.
+func remove(ctx context.Context, client dynamic.Interface, object *unstructured.Unstructured) error {
+	err := place(client, object).Delete(ctx, object.GetName(), metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// place is where an object of its kind and namespace is read and written.
+func place(client dynamic.Interface, object *unstructured.Unstructured) dynamic.ResourceInterface {
+	resource := client.Resource(resourceOf(object.GroupVersionKind()))
+	if namespace := object.GetNamespace(); namespace != "" {
+		return resource.Namespace(namespace)
+	}
+	return resource
+}
+
+// resourceOf is the resource of a kind: all kinds that come here have regular names.
+func resourceOf(kind schema.GroupVersionKind) schema.GroupVersionResource {
+	resource, _ := meta.UnsafeGuessKindToResource(kind)
+	return resource
 }
 
 // prepare turns an object into what is sent: with its kind, without what the server fills in, with its own digest.

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
@@ -27,12 +25,21 @@ const (
 	lastRetry  = time.Minute
 )
 
+// User is whom the client certificate must name.
+const User = "system:sandbar:" + Name
+
+// Any says whether the globs select anything. What keeps it from looking counts as something: Run says what it is.
+func Any(globs []string) bool {
+	work, err := find(globs)
+	return err != nil || len(work) > 0
+}
+
 // Options are what the component needs.
 type Options struct {
 	// Globs select folders with a kustomization and files *.yaml, in the order in which they are applied. Each glob's
 	// matches come in lexical order.
 	Globs []string
-	// Client is the identity system:sandbar:manifests, bound to ClusterRole. Required.
+	// Client is [User], who needs all rights: a manifest may hold any object. Nil applies nothing: see [Any].
 	Client *rest.Config
 	// Needs names the components that must be ready first.
 	Needs []string
@@ -66,7 +73,7 @@ func (m *Manifests) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("manifests: %w", err)
 	}
-	if len(work) > 0 {
+	if len(work) > 0 && m.options.Client != nil {
 		m.work(ctx, work, ready)
 	} else {
 		ready()
@@ -130,15 +137,4 @@ func round(ctx context.Context, apply *applier, work []source) (failed []source,
 		klog.FromContext(ctx).Info("Manifests are in place", "path", source.path, "objects", count, "deleted", source.remove)
 	}
 	return failed, errors.Join(failures...)
-}
-
-// ClusterRole is everything: a manifest may hold any object. It is for user system:sandbar:manifests.
-func ClusterRole() *rbacv1.ClusterRole {
-	return &rbacv1.ClusterRole{
-		ObjectMeta: metav1.ObjectMeta{Name: "system:sandbar:" + Name},
-		Rules: []rbacv1.PolicyRule{
-			{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}},
-			{NonResourceURLs: []string{"*"}, Verbs: []string{"*"}},
-		},
-	}
 }

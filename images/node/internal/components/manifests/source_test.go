@@ -180,3 +180,16 @@ func FuzzDecode(f *testing.F) {
 func configMap(name, value string) *corev1.ConfigMap {
 	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: map[string]string{"value": value}}
 }
+
+func TestAny(t *testing.T) {
+	root := tree(t, map[string]string{"some/a.yaml": "", "none/README.md": "no manifest"})
+	for glob, want := range map[string]bool{
+		"some/*": true, "none/*": false, "missing/*": false,
+		// What is wrong with it is for Run to say.
+		"[": true,
+	} {
+		if got := Any([]string{filepath.Join(root, glob)}); got != want {
+			t.Errorf("%s: %t", glob, got)
+		}
+	}
+}
