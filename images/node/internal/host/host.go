@@ -2,6 +2,11 @@
 // settings, limits, resolvers. It works in a container of any engine and in a machine of its own, changes nothing that
 // outlives the container where it can be helped, and says what it could not do as warnings. Only sandbar-init uses it.
 // Nothing here may import k8s.io.
+//
+// What is decided from a host's mounts and groups is decided by pure functions, whose tests have the lines of hosts of all
+// kinds: TestPlanPrivateV1 and its siblings (v1 as Podman and Docker give it), TestPlanHybrid, TestPlanV2. What is done is
+// tested in namespaces of the test's own: TestReadOnlyControlGroups with this machine's v1 hierarchies, alone and as a
+// hybrid, TestASharedUnifiedHierarchy with its unified one, which on a hybrid host has no controllers, TestPrepare with all.
 package host
 
 import (

@@ -69,34 +69,51 @@ func (p *preparer) limits() {
 	}
 }
 
-// devices sees to it that there is a /dev/kmsg: kubelet does not start without one.
+// kmsg is the kernel's log. Kubelet does not start without one, and reads in it which processes the kernel has ended for
+// want of memory.
+const kmsg = "/dev/kmsg"
+
+// devices sees to it that there is a /dev/kmsg: the kernel's own where it can be had, otherwise one that says nothing.
 func (p *preparer) devices() {
-	const kmsg = "/dev/kmsg"
-	file, err := os.Open(kmsg)
-	if err == nil {
-		_ = file.Close()
+	reason := readable(kmsg)
+	if reason == nil {
 		return
 	}
-	if errors.Is(err, os.ErrNotExist) {
-		if err := unix.Mknod(kmsg, unix.S_IFCHR|0o644, int(unix.Mkdev(1, 11))); err == nil {
-			if file, err := os.Open(kmsg); err == nil {
-				_ = file.Close()
-				return
-			}
-			_ = os.Remove(kmsg)
-		}
-		err = os.Symlink("null", kmsg)
-		if err == nil {
-			p.options.Logf("/dev/kmsg stands for /dev/null: kubelet does not see what the kernel ends for want of memory")
+	if !errors.Is(reason, os.ErrNotExist) {
+		// It is there and may not be read: /dev/null instead, which ends at once.
+		if err := unix.Mount("/dev/null", kmsg, "", unix.MS_BIND, ""); err != nil {
+			p.warn("NoKmsg", "run the container privileged", "/dev/kmsg cannot be read and not be replaced: %v", err)
 			return
 		}
+		p.warnSilentKmsg(reason)
+		return
+	}
+	made := unix.Mknod(kmsg, unix.S_IFCHR|0o644, int(unix.Mkdev(1, 11)))
+	if made == nil {
+		if made = readable(kmsg); made == nil {
+			return
+		}
+		_ = os.Remove(kmsg)
+	}
+	if err := os.Symlink("null", kmsg); err != nil {
 		p.warn("NoKmsg", "run the container privileged", "there is no /dev/kmsg: %v", err)
 		return
 	}
-	// It is there and may not be read: /dev/null instead, which ends at once.
-	if err := unix.Mount("/dev/null", kmsg, "", unix.MS_BIND, ""); err != nil {
-		p.warn("NoKmsg", "run the container privileged", "/dev/kmsg cannot be read and not be replaced: %v", err)
+	p.warnSilentKmsg(made)
+}
+
+// warnSilentKmsg tells that /dev/kmsg is /dev/null, and why.
+func (p *preparer) warnSilentKmsg(reason error) {
+	p.warn("KernelLogHidden", "give the container the device /dev/kmsg",
+		"the kernel's log cannot be read, so nothing tells when the kernel ends a pod's process for want of memory: %v", reason)
+}
+
+func readable(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
 	}
+	return file.Close()
 }
 
 // setting is a kernel setting: a path below /proc/sys, and the value it must have or, for a minimum, at least have.
