@@ -69,13 +69,6 @@ func (f facts) report() contract.Status {
 		status.Ingress.Hosts = orEmpty(f.IngressHosts())
 	}
 	status.Warnings = append(status.Warnings, f.Warnings...)
-	if f.NodeReady != nil && f.Supervisor != nil {
-		if ready, reason := f.NodeReady(); !ready {
-			status.Warnings = append(status.Warnings, contract.Warning{
-				Code: contract.WarningNodeNotReady, Message: "the Node object is not Ready: " + reason,
-			})
-		}
-	}
 	status.Storage, status.Warnings = f.storage(status.Storage, status.Warnings)
 	status.Healthy = f.Supervisor != nil && healthy(status)
 	return status

@@ -213,12 +213,6 @@ func TestHealth(t *testing.T) {
 		"child in back-off": {func(i *fakeInit, _ *fakeSupervisor, _ *api.Sources) {
 			i.report.Children[1].State = initapi.StateBackoff
 		}, false},
-		"node not Ready": {func(_ *fakeInit, _ *fakeSupervisor, s *api.Sources) {
-			s.NodeReady = func() (bool, string) { return false, "no CNI" }
-		}, false},
-		"node Ready": {func(_ *fakeInit, _ *fakeSupervisor, s *api.Sources) {
-			s.NodeReady = func() (bool, string) { return true, "" }
-		}, true},
 		"init does not answer": {func(i *fakeInit, _ *fakeSupervisor, _ *api.Sources) { i.err = errors.New("gone") }, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -56,9 +56,6 @@ type Sources struct {
 	Supervisor Supervisor
 	// IngressHosts lists the names that rules exist for; nil means none. Call [Server.Changed] when the list changes.
 	IngressHosts func() []string
-	// NodeReady says whether the Node object is Ready, and if not why; nil leaves it out of "healthy".
-	// Call [Server.Changed] when it changes.
-	NodeReady func() (ready bool, reason string)
 	// Kubeconfig makes the administrator's kubeconfig for a server's URL, with the given name of cluster, user and
 	// context. Requests wait until it is set.
 	Kubeconfig func(ctx context.Context, server, name string) ([]byte, error)

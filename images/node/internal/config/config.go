@@ -206,9 +206,6 @@ func (c *Config) ClusterCIDR() netip.Prefix { return firstPrefix(c.Network.Clust
 // ServiceCIDR is the network of Services.
 func (c *Config) ServiceCIDR() netip.Prefix { return firstPrefix(c.Network.ServiceNetwork) }
 
-// KubernetesServiceAddress is the address of the Service "kubernetes": the first of the service network.
-func (c *Config) KubernetesServiceAddress() netip.Addr { return c.ServiceCIDR().Addr().Next() }
-
 // DNSAddress is the address of the cluster's DNS server: the tenth of the service network.
 func (c *Config) DNSAddress() netip.Addr {
 	address := c.ServiceCIDR().Addr()
@@ -216,15 +213,6 @@ func (c *Config) DNSAddress() netip.Addr {
 		address = address.Next()
 	}
 	return address
-}
-
-// NodePorts are the first and the last port for Services of type NodePort.
-func (c *Config) NodePorts() (first, last int) {
-	first, last, err := parsePortRange(c.Network.ServiceNodePortRange)
-	if err != nil {
-		return 0, 0
-	}
-	return first, last
 }
 
 // NodeName is the name of the Node object.

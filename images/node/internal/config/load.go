@@ -32,9 +32,6 @@ type Sources struct {
 	CheckKubelet func(overlay map[string]any) error
 }
 
-// DefaultDirectories are those of the contract: MicroShift's first, then Sandbar's.
-func DefaultDirectories() []string { return []string{"/etc/microshift", "/etc/sandbar"} }
-
 // Load reads the files, merges them over the defaults and checks the result. Its error is an [*Error] with every problem
 // at once when the configuration is wrong; the warnings are complete even then. A file that cannot be read is a problem
 // too, one that is missing is not.

@@ -336,16 +336,13 @@ func TestNodeNameStays(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	config := Default()
-	first, last := config.NodePorts()
 	for name, pair := range map[string][2]any{
-		"DNS address":        {config.DNSAddress().String(), "10.43.0.10"},
-		"kubernetes address": {config.KubernetesServiceAddress().String(), "10.43.0.1"},
-		"cluster network":    {config.ClusterCIDR().String(), "10.42.0.0/16"},
-		"base domain":        {config.DNS.BaseDomain, "default.sandbar.internal"},
-		"first node port":    {first, 30000},
-		"last node port":     {last, 32767},
-		"verbosity":          {config.Verbosity(), 2},
-		"ingress domains":    {strings.Join(config.IngressDomains(), " "), "default.localhost apps.default.sandbar.internal"},
+		"DNS address":     {config.DNSAddress().String(), "10.43.0.10"},
+		"cluster network": {config.ClusterCIDR().String(), "10.42.0.0/16"},
+		"base domain":     {config.DNS.BaseDomain, "default.sandbar.internal"},
+		"node ports":      {config.Network.ServiceNodePortRange, "30000-32767"},
+		"verbosity":       {config.Verbosity(), 2},
+		"ingress domains": {strings.Join(config.IngressDomains(), " "), "default.localhost apps.default.sandbar.internal"},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s: got %v, want %v", name, pair[0], pair[1])

@@ -25,8 +25,6 @@ const (
 	WarningDiskLow = "DiskLow"
 	// WarningDiskUnknown: the volume's space cannot be read.
 	WarningDiskUnknown = "DiskUnknown"
-	// WarningNodeNotReady: the Node object is not Ready.
-	WarningNodeNotReady = "NodeNotReady"
 	// WarningNodeUnreachable: sandbar-node does not answer; the report is sandbar-init's.
 	WarningNodeUnreachable = "NodeUnreachable"
 	// WarningInitUnreachable: sandbar-init does not answer, so its children's states are not known.
@@ -36,7 +34,7 @@ const (
 // UnhealthyCodes are the codes with which a node is not healthy, whatever its components say.
 func UnhealthyCodes() []string {
 	return []string{
-		WarningConfigInvalid, WarningDiskFull, WarningDiskUnknown, WarningNodeNotReady, WarningNodeUnreachable,
+		WarningConfigInvalid, WarningDiskFull, WarningDiskUnknown, WarningNodeUnreachable,
 		WarningInitUnreachable,
 	}
 }

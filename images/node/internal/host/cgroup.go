@@ -218,7 +218,6 @@ func (p *preparer) cgroups() error {
 	removeStaleGroups(plan)
 	p.result.Facts.Cgroup = plan.mode
 	p.result.Facts.CgroupRoot = "/"
-	p.result.Facts.Controllers = plan.controllers
 	return nil
 }
 

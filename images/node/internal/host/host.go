@@ -55,7 +55,6 @@ func Prepare(options Options) (*Result, error) {
 		return nil, err
 	}
 	p.result.Facts.Container = !machine
-	p.result.Facts.ContainerdSocket = p.layout.ContainerdSocket
 	for _, step := range []struct {
 		name string
 		do   func() error

@@ -3,34 +3,29 @@ package host
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 )
 
 func TestResolversForPods(t *testing.T) {
 	for _, c := range []struct {
 		name, file, want string
-		servers          []string
 	}{
 		{
 			"Podman's", "search dns.podman\nnameserver 10.89.0.1\nnameserver 10.89.0.1\n",
 			"nameserver 10.89.0.1\nsearch dns.podman\n",
-			[]string{"10.89.0.1"},
 		},
 		{
 			"Docker's", "nameserver 127.0.0.11\noptions edns0 ndots:0\n\n# ExtServers: [192.168.1.1 host(127.0.0.53)]\n",
 			"nameserver 192.168.1.1\noptions edns0 ndots:0\n",
-			[]string{"192.168.1.1"},
 		},
-		{"only a loopback resolver", "nameserver 127.0.0.53\nnameserver ::1\n", "", nil},
-		{"link-local and nonsense", "nameserver fe80::1%eth0\nnameserver here\n; nameserver 9.9.9.9\n#nameserver 9.9.9.9\n", "", nil},
-		{"the last search counts", "search a.example b.example\ndomain c.example\n", "search c.example\n", nil},
-		{"the root as search", "search .\nnameserver fd00::53\n", "nameserver fd00::53\n", []string{"fd00::53"}},
-		{"none", "", "", nil},
+		{"only a loopback resolver", "nameserver 127.0.0.53\nnameserver ::1\n", ""},
+		{"link-local and nonsense", "nameserver fe80::1%eth0\nnameserver here\n; nameserver 9.9.9.9\n#nameserver 9.9.9.9\n", ""},
+		{"the last search counts", "search a.example b.example\ndomain c.example\n", "search c.example\n"},
+		{"the root as search", "search .\nnameserver fd00::53\n", "nameserver fd00::53\n"},
+		{"none", "", ""},
 	} {
-		servers, text := parseResolvConf(c.file).forPods()
-		if text != c.want || !slices.Equal(servers, c.servers) {
-			t.Errorf("%s: %v\n%q, want %q", c.name, servers, text, c.want)
+		if got := parseResolvConf(c.file).forPods(); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
 }

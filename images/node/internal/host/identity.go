@@ -32,8 +32,6 @@ func (p *preparer) identity() error {
 			return err
 		}
 	}
-	p.result.Facts.MachineID = id
-	p.result.Facts.BootID = newID()
 	return nil
 }
 

@@ -159,10 +159,8 @@ func kubeletSettings() []setting {
 // sysctls sets what the node needs. A laptop's own settings stay as they are: where kubelet would change them, a container
 // shows it files that say what it wants to read.
 func (p *preparer) sysctls() {
-	p.result.Facts.CanWriteSysctls = true
 	for _, s := range append(ownSettings(), sharedSettings()...) {
 		if err := s.apply("/proc/sys"); err != nil {
-			p.result.Facts.CanWriteSysctls = p.result.Facts.CanWriteSysctls && !errors.Is(err, unix.EROFS)
 			p.warn("SettingNotMade", fmt.Sprintf("sysctl -w %s=%d on the host", strings.ReplaceAll(s.path, "/", "."), s.value), "%v", err)
 		}
 	}

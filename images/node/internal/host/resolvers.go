@@ -52,7 +52,8 @@ func parseResolvConf(text string) resolvConf {
 
 // forPods is the resolv.conf that pods can use: resolvers on a loopback address are only reached from the node's own
 // network namespace. It may name none; then the cluster's DNS server is the only one that a pod can ask.
-func (c resolvConf) forPods() (servers []string, text string) {
+func (c resolvConf) forPods() string {
+	var servers []string
 	for _, list := range [][]string{c.nameservers, c.external} {
 		for _, server := range list {
 			// Link-local addresses need the interface's zone, which is another one in a pod.
@@ -73,7 +74,7 @@ func (c resolvConf) forPods() (servers []string, text string) {
 	if len(c.options) > 0 {
 		lines.WriteString("options " + strings.Join(c.options, " ") + "\n")
 	}
-	return servers, lines.String()
+	return lines.String()
 }
 
 // resolvers writes the resolv.conf for pods.
@@ -83,12 +84,11 @@ func (p *preparer) resolvers() error {
 		return err
 	}
 	conf := parseResolvConf(string(data))
-	servers, text := conf.forPods()
+	text := conf.forPods()
 	if err := os.WriteFile(p.layout.ResolvConf(), []byte(text), 0o644); err != nil {
 		return err
 	}
 	p.result.Facts.ResolvConf = p.layout.ResolvConf()
-	p.result.Facts.PodResolvers = append([]string{}, servers...)
 	p.result.Facts.Upstreams = append([]string{}, conf.nameservers...)
 	return nil
 }

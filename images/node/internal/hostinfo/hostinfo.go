@@ -32,16 +32,10 @@ type Facts struct {
 	Cgroup CgroupMode `json:"cgroup"`
 	// CgroupRoot is the cgroup under which kubelet puts its own ("/" in a private cgroup namespace).
 	CgroupRoot string `json:"cgroupRoot"`
-	// Controllers are the usable controllers, sorted.
-	Controllers []string `json:"controllers"`
 	// CanLowerOOMScore says whether oom_score_adj may be lowered (CAP_SYS_RESOURCE).
 	CanLowerOOMScore bool `json:"canLowerOOMScore"`
-	// CanWriteSysctls says whether /proc/sys can be written.
-	CanWriteSysctls bool `json:"canWriteSysctls"`
 	// ResolvConf is the path of a resolv.conf for pods, without resolvers that only this network namespace reaches.
 	ResolvConf string `json:"resolvConf"`
-	// PodResolvers are the nameservers in ResolvConf; with none, the cluster's DNS server is all that pods can ask.
-	PodResolvers []string `json:"podResolvers"`
 	// Upstreams are the resolvers of the host as found (ADDRESS or ADDRESS:PORT), the engine's own among them: for
 	// processes of the node itself, such as the cluster's DNS server. May be empty.
 	Upstreams []string `json:"upstreams"`
@@ -49,12 +43,6 @@ type Facts struct {
 	Snapshotter string `json:"snapshotter"`
 	// Container says that the node runs in a container, not as a machine's init.
 	Container bool `json:"container"`
-	// MachineID is the content of /etc/machine-id, 32 hexadecimal digits, the same over the life of the volume.
-	MachineID string `json:"machineID"`
-	// BootID changes at each start of the node.
-	BootID string `json:"bootID"`
-	// ContainerdSocket is the path of containerd's socket.
-	ContainerdSocket string `json:"containerdSocket"`
 }
 
 // Read reads the facts from path, normally [File].

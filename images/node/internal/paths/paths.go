@@ -119,25 +119,6 @@ func (l Layout) HAProxyMasterSocket() string { return filepath.Join(l.HAProxy(),
 // Kubeconfig is the administrator's kubeconfig inside the node, which `kubectl` in the node uses by itself.
 func (l Layout) Kubeconfig() string { return filepath.Join(l.Run, "kubeconfig") }
 
-// ConfigFiles are the main configuration files, in the order in which they are merged.
-func (l Layout) ConfigFiles() []string {
-	return []string{filepath.Join(l.MicroShiftConfig, "config.yaml"), filepath.Join(l.Config, "config.yaml")}
-}
-
-// ConfigDropIns are the folders of drop-ins, in the order in which they are merged.
-func (l Layout) ConfigDropIns() []string {
-	return []string{filepath.Join(l.MicroShiftConfig, "config.d"), filepath.Join(l.Config, "config.d")}
-}
-
-// Manifests are the globs of the folders and files that are applied after each start, in their order.
-func (l Layout) Manifests() []string {
-	return []string{
-		filepath.Join(l.MicroShiftConfig, "manifests"),
-		filepath.Join(l.MicroShiftConfig, "manifests.d", "*"),
-		filepath.Join(l.Config, "manifests.d", "*"),
-	}
-}
-
 // SeedDatastore is the seeded etcd database of the image.
 func (l Layout) SeedDatastore() string { return filepath.Join(l.Seed, "etcd.db") }
 
