@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"k8s.io/klog/v2"
 
+	"sandbar.dev/node/internal/durable"
 	"sandbar.dev/node/internal/logging"
 )
 
@@ -186,5 +187,14 @@ func (e *Etcd) plantSeed() error {
 	if err = errors.Join(err, copied.Sync(), copied.Close()); err != nil {
 		return errors.Join(err, os.Remove(copied.Name()))
 	}
-	return os.Rename(copied.Name(), target)
+	if err := os.Rename(copied.Name(), target); err != nil {
+		return errors.Join(err, os.Remove(copied.Name()))
+	}
+	// The folders' names too: etcd writes its log beside them, and with a log a missing database is damage.
+	for _, changed := range []string{folder, filepath.Dir(folder), e.options.DataDir} {
+		if err := durable.Sync(changed); err != nil {
+			return err
+		}
+	}
+	return nil
 }
