@@ -82,7 +82,10 @@ seed() {
 	fi
 	# The seed is data: whichever architecture's programs run here can make it.
 	folder=$build/node/usr/share/sandbar/seed
-	program=$root/build/$(go env GOHOSTARCH)/node/usr/bin/sandbar-node
+	program=$build/node/usr/bin/sandbar-node
+	if [ "$architecture" != "$(go env GOHOSTARCH)" ]; then
+		program=$root/build/$(go env GOHOSTARCH)/node/usr/bin/sandbar-node
+	fi
 	if [ ! -x "$program" ] || ! "$program" seed --help >/dev/null 2>&1; then
 		say "sandbar-node does not make a seed yet; the image has none"
 		return
@@ -163,10 +166,6 @@ reproduce() {
 	first=$($podman image inspect --format '{{.Id}}' "$name")
 	again=$root/build/reproduce-$architecture
 	rm -rf "$again"
-	# A datastore has times and random names in it: it is an input here, not a result.
-	mkdir -p "$again/node/usr/share/sandbar"
-	cp -a "$build/node/usr/share/sandbar/seed" "$again/node/usr/share/sandbar/"
-	cp -a "$build/seed.inputs" "$again/"
 	build=$again suffix=-again
 	image
 	second=$($podman image inspect --format '{{.Id}}' "$name")
