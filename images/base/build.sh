@@ -19,6 +19,8 @@ trap 'rm -rf "$temporary"' EXIT
 # The hook gets the folder as $1 and apt's configuration for the target in MMDEBSTRAP_APT_CONFIG.
 cat >"$temporary/unpack" <<HOOK
 set -eu
+# The order of names is the same whatever language this machine speaks.
+export LC_ALL=C
 root=\$1
 export APT_CONFIG="\$MMDEBSTRAP_APT_CONFIG"
 debs="\$root/debs"
@@ -69,6 +71,10 @@ END
 mkdir -p "\$root/root" "\$root/proc" "\$root/sys" "\$root/dev" "\$root/run" "\$root/tmp" "\$root/var/lib" "\$root/var/log" "\$root/etc" "\$root/opt"
 chmod 0700 "\$root/root"; chmod 1777 "\$root/tmp"
 cd / && rm -rf "\$debs"
+# Which packages the image is made of is told in it, with their versions: without the list there is no image.
+for package in $packages; do
+    grep -q "^\$package [^ ]* [^ ]*\$" "\$root/usr/share/sandbar/packages.txt" || { echo "\$package is not in packages.txt" >&2; exit 1; }
+done
 # No library may be missing. Only possible for this machine's own architecture.
 if [ "$architecture" = "\$(dpkg --print-architecture)" ]; then
     loader=\$(find "\$root/usr/lib" "\$root/usr/lib64" -name 'ld-linux*' 2>/dev/null | head -1)
