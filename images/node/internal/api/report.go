@@ -94,7 +94,7 @@ func (f facts) storage(storage contract.Storage, warnings []contract.Warning) (c
 			Code: contract.WarningDiskUnknown, Message: fmt.Sprintf("the space of %s cannot be read: %v", f.volume, f.diskError),
 		})
 	}
-	block := uint64(f.disk.Bsize) //nolint:gosec // a block size is positive
+	block := uint64(f.disk.Bsize) // a block size is positive
 	storage.CapacityBytes, storage.AvailableBytes = f.disk.Blocks*block, f.disk.Bavail*block
 	const hint = "free space where the engine keeps its volumes, or remove images and volumes in the cluster"
 	warn := func(code, message string) {

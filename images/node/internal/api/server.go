@@ -129,7 +129,7 @@ func (l rootOnly) Accept() (net.Conn, error) {
 	for {
 		connection, err := l.AcceptUnix()
 		if err != nil {
-			return nil, err //nolint:wrapcheck // net/http recognises it
+			return nil, err // net/http recognises it
 		}
 		if peer, err := peerUser(connection); err == nil && (peer == 0 || int(peer) == os.Geteuid()) {
 			return connection, nil

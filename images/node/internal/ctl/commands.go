@@ -157,7 +157,7 @@ func runImageRemove(ctx context.Context, env *Environment, arguments []string) e
 	if err != nil {
 		return err
 	}
-	return env.node().Remove(ctx, names) //nolint:wrapcheck // sandbar-node's words
+	return env.node().Remove(ctx, names) // sandbar-node's words
 }
 
 func runStop(ctx context.Context, env *Environment, arguments []string) error {
@@ -169,13 +169,13 @@ func runStop(ctx context.Context, env *Environment, arguments []string) error {
 	connection := env.init()
 	defer connection.Close()
 	if *text == "" {
-		return connection.Stop(ctx, nil) //nolint:wrapcheck // it says whom it asked
+		return connection.Stop(ctx, nil) // it says whom it asked
 	}
 	grace, err := initapi.ParseStopGrace(*text)
 	if err != nil {
 		return &usageError{err.Error()}
 	}
-	return connection.Stop(ctx, &grace) //nolint:wrapcheck // it says whom it asked
+	return connection.Stop(ctx, &grace) // it says whom it asked
 }
 
 func runConfig(_ context.Context, env *Environment, arguments []string) error {
@@ -204,7 +204,7 @@ func runConfig(_ context.Context, env *Environment, arguments []string) error {
 	}
 	content, err := shown.YAML()
 	if err != nil {
-		return err //nolint:wrapcheck // it says what it did
+		return err // it says what it did
 	}
 	return print(env.Stdout, "%s", content)
 }
@@ -213,9 +213,9 @@ func runConfig(_ context.Context, env *Environment, arguments []string) error {
 func loadConfig(env *Environment) (*config.Config, []config.Warning, error) {
 	known, err := config.ReadNodeName(env.Layout.Data)
 	if err != nil {
-		return nil, nil, err //nolint:wrapcheck // it says what it read
+		return nil, nil, err // it says what it read
 	}
-	return config.Load(config.Sources{ //nolint:wrapcheck // it says what is wrong
+	return config.Load(config.Sources{ // it says what is wrong
 		Directories: []string{env.Layout.MicroShiftConfig, env.Layout.Config}, Hostname: env.Hostname, KnownNodeName: known,
 	})
 }

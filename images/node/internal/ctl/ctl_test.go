@@ -137,7 +137,7 @@ func (n *node) serveInit(reports ...initapi.Report) *[]string {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	server := &http.Server{Handler: mux} //nolint:gosec // a test
+	server := &http.Server{Handler: mux}
 	go func() { _ = server.Serve(listener) }()
 	n.t.Cleanup(func() { _ = server.Close() })
 	return &bodies

@@ -68,7 +68,7 @@ func (l *logFile) openOlder(name string) error {
 	}
 	for _, other := range l.open {
 		if seen, err := other.Stat(); err == nil && os.SameFile(seen, info) {
-			return file.Close() //nolint:wrapcheck // closing a file that was only read
+			return file.Close() // closing a file that was only read
 		}
 	}
 	l.open = append([]*os.File{file}, l.open...)
@@ -130,7 +130,7 @@ func (l *logFile) rotated() (bool, error) {
 		now, nowErr := file.Stat()
 		before, beforeErr := l.open[0].Stat()
 		if nowErr == nil && beforeErr == nil && os.SameFile(now, before) {
-			return false, file.Close() //nolint:wrapcheck // closing a file that was only read
+			return false, file.Close() // closing a file that was only read
 		}
 	}
 	l.open = append(l.open, file)

@@ -147,7 +147,7 @@ func initReport(ctx context.Context, env *Environment) (*initapi.Report, error) 
 	defer cancel()
 	connection := env.init()
 	defer connection.Close()
-	return connection.Report(limit) //nolint:wrapcheck // it says whom it asked
+	return connection.Report(limit) // it says whom it asked
 }
 
 // offline is the report of a node whose sandbar-node does not answer. What the files know is filled in, and what is wrong

@@ -183,7 +183,7 @@ func readFile(ctx context.Context, reader io.Reader, name string, size int64, in
 	if promised != "" {
 		there, err := into.holds(ctx, promised)
 		if err != nil {
-			return nil, err //nolint:wrapcheck // it says what it looked for
+			return nil, err // it says what it looked for
 		}
 		if there {
 			verifier := promised.Verifier()
@@ -234,7 +234,7 @@ type countingReader struct {
 func (r *countingReader) Read(buffer []byte) (int, error) {
 	count, err := r.inner.Read(buffer)
 	r.count += int64(count)
-	return count, err //nolint:wrapcheck // callers compare it
+	return count, err // callers compare it
 }
 
 // promisedDigest is the digest that a file's name says its content has: blobs of an OCI layout are named so, and the layers

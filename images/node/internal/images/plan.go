@@ -287,7 +287,7 @@ func (p *planner) document(ctx context.Context, blob digest.Digest) ([]byte, err
 	if errdefs.IsNotFound(err) {
 		return nil, fmt.Errorf("the archive lacks %s, and the node does not have it either", blobPath(blob))
 	}
-	return data, err //nolint:wrapcheck // it says what it read
+	return data, err // it says what it read
 }
 
 func blobPath(blob digest.Digest) string {

@@ -71,7 +71,7 @@ func (s *Store) setName(ctx context.Context, name string, manifest ocispec.Descr
 			} else if err != nil {
 				return nil, fmt.Errorf("name %s: %w", name, err)
 			}
-			return nil, nil //nolint:nilnil // there was none
+			return nil, nil // there was none
 		case err != nil:
 			return nil, fmt.Errorf("look for %s: %w", name, err)
 		}

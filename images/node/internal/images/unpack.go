@@ -17,7 +17,7 @@ import (
 )
 
 // extracts makes the keys of unpacking snapshots unique within the process.
-var extracts atomic.Uint64 //nolint:gochecknoglobals // a counter
+var extracts atomic.Uint64
 
 // unpack makes the snapshots of an image's layers, from the first that is missing. That each layer has the digest that
 // the configuration says is verified while it is unpacked.

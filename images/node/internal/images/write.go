@@ -20,7 +20,7 @@ import (
 const pieceSize = 1 << 20
 
 // ingests makes the references of writes unique within the process.
-var ingests atomic.Uint64 //nolint:gochecknoglobals // a counter
+var ingests atomic.Uint64
 
 // readError is a failure of the source of a blob, not of the store.
 type readError struct{ error }
@@ -109,7 +109,7 @@ func sendPieces(stream contentapi.Content_WriteClient, source io.Reader, size in
 			Action: contentapi.WriteAction_WRITE, Ref: reference, Total: size, Offset: offset, Data: piece[:count],
 		})
 		if err != nil {
-			return err //nolint:wrapcheck // the caller finds out what is behind it
+			return err // the caller finds out what is behind it
 		}
 		offset += int64(count)
 	}

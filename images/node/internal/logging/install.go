@@ -23,7 +23,7 @@ func Install(logger logr.Logger) {
 // SetVerbosity sets klog's level, of logger and of klog's own functions.
 func SetVerbosity(logger logr.Logger, verbosity int) error {
 	if s, ok := logger.GetSink().(*sink); ok {
-		s.out.verbosity.Store(int32(verbosity)) //nolint:gosec // levels are single digits
+		s.out.verbosity.Store(int32(verbosity)) // levels are single digits
 	}
 	var level klog.Level
 	return level.Set(strconv.Itoa(verbosity))

@@ -47,7 +47,7 @@ type sink struct {
 // the logger is asked; klog's own functions ask klog's flag instead.
 func New(w io.Writer, verbosity int) logr.Logger {
 	out := &output{w: w, now: time.Now}
-	out.verbosity.Store(int32(verbosity)) //nolint:gosec // levels are single digits
+	out.verbosity.Store(int32(verbosity)) // levels are single digits
 	return logr.New(&sink{out: out})
 }
 

@@ -284,7 +284,7 @@ func (n *node) dns() (component.Component, error) {
 
 func (n *node) storage() (component.Component, error) {
 	if n.config.Storage.Driver == "none" {
-		return nil, nil //nolint:nilnil // the list leaves it out
+		return nil, nil // the list leaves it out
 	}
 	client, err := n.pki.RESTConfig("system:sandbar:storage")
 	return storage.New(storage.Options{
@@ -311,7 +311,7 @@ func (n *node) registerDriver(ctx context.Context, driver, endpoint string) erro
 
 func (n *node) ingressController() (component.Component, error) {
 	if n.config.Ingress.Status == "Removed" {
-		return nil, nil //nolint:nilnil // the list leaves it out
+		return nil, nil // the list leaves it out
 	}
 	client, err := n.pki.RESTConfig("system:sandbar:ingress")
 	if err != nil {

@@ -155,7 +155,7 @@ func minorOf(version string) (minorVersion, error) {
 func readVersion(path string) (*Version, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // no version is the normal answer of an empty volume
+		return nil, nil // no version is the normal answer of an empty volume
 	} else if err != nil {
 		return nil, err
 	}

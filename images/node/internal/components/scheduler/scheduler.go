@@ -14,7 +14,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/kubernetes/pkg/scheduler"
-	"k8s.io/kubernetes/pkg/scheduler/profile"
 
 	"sandbar.dev/node/internal/components/apiserver"
 )
@@ -61,7 +60,8 @@ func (s *Scheduler) Run(ctx context.Context, ready func()) error {
 	broadcaster := events.NewEventBroadcasterAdapterWithContext(ctx, client)
 	defer broadcaster.Shutdown()
 
-	engine, err := scheduler.New(ctx, client, informers, dynamicInformers, recorders(broadcaster))
+	recorders := func(name string) events.EventRecorderLogger { return broadcaster.NewRecorder(name) }
+	engine, err := scheduler.New(ctx, client, informers, dynamicInformers, recorders)
 	if err != nil {
 		return err
 	}
@@ -85,8 +85,4 @@ func (s *Scheduler) Run(ctx context.Context, ready func()) error {
 		return errors.New("ended by itself")
 	}
 	return nil
-}
-
-func recorders(broadcaster events.EventBroadcasterAdapter) profile.RecorderFactory {
-	return func(name string) events.EventRecorderLogger { return broadcaster.NewRecorder(name) }
 }

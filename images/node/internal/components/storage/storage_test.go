@@ -25,7 +25,8 @@ func emptyAPI(t *testing.T) *rest.Config {
 		w.Header().Set("Content-Type", "application/json")
 		if r.URL.Query().Get("watch") != "" {
 			if r.URL.Query().Get("sendInitialEvents") == "true" {
-				http.Error(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`, 422)
+				const refusal = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`
+				http.Error(w, refusal, http.StatusUnprocessableEntity)
 				return
 			}
 			w.(http.Flusher).Flush()
