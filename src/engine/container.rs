@@ -3,6 +3,7 @@
 //! A container is touched by its ID alone, after its labels were seen once: an ID never means another container, and
 //! labels never change, so nothing that is not ours is ever touched, and no look costs a second call.
 
+mod capabilities;
 mod connect;
 mod create;
 mod endpoint;
@@ -188,21 +189,23 @@ impl ContainerEngine {
     async fn send_create(&self, spec: &NodeSpec) -> Result<String, EngineError> {
         let mut attempt = self.attempt("create the node", "node", &spec.name);
         attempt.ports = &spec.ports;
-        let limits = limits::of_engine(self.inner.endpoint.process().await);
-        let privilege = create::Privilege::of(&self.inner.info.kind, self.inner.info.rootless);
+        let process = self.inner.endpoint.process().await;
+        let limits = limits::of_engine(process);
+        let privilege = create::Privilege::of(self.inner.info.rootless);
+        let capabilities = capabilities::of_engine(process, self.docker().client_version());
+        let body = create::docker(spec, &limits, create::docker_security(privilege, &capabilities));
         let options = query::CreateContainerOptionsBuilder::new().name(&spec.name).build();
         let created = if self.is_podman() {
             // bollard's call and transport, with the request of Podman's own API in place of the Docker API's.
-            let body = create::podman(spec, &limits, privilege).to_string();
+            let own = create::podman(spec, &limits, privilege).to_string();
             let version = self.inner.info.version.clone();
             let docker = self.docker().clone().with_request_modifier(move |request| {
                 let (mut parts, _) = request.into_parts();
                 parts.uri = connect::libpod_uri(&parts.uri, &version, "/containers/create");
-                bollard::BollardRequest::from_parts(parts, bollard::body_full(body.clone().into()))
+                bollard::BollardRequest::from_parts(parts, bollard::body_full(own.clone().into()))
             });
-            self.within(SLOW, attempt, docker.create_container(Some(options), create::docker(spec, &limits))).await
+            self.within(SLOW, attempt, docker.create_container(Some(options), body)).await
         } else {
-            let body = create::docker(spec, &limits);
             self.within(SLOW, attempt, self.docker().create_container(Some(options), body)).await
         };
         match created {

@@ -219,7 +219,7 @@ async fn reach(candidate: &Candidate, env: &Env) -> Result<ContainerEngine, Engi
         version: pong.podman_version.unwrap_or(pong.api_version),
         endpoint: endpoint.to_string(),
         rootless: *rootless,
-        privilege: create::Privilege::of(kind, *rootless).words().to_owned(),
+        privilege: create::Privilege::of(*rootless).words().to_owned(),
     };
     let local = if kind == "podman" && !named { find("podman", env).map(|path| local(path, env)) } else { None };
     Ok(ContainerEngine::new(docker, endpoint.clone(), info, local))

@@ -11,6 +11,7 @@ use bollard::models::{
 };
 use serde_json::{Value, json};
 
+use super::capabilities::Capabilities;
 use super::limits::Limit;
 use crate::engine::{EngineError, NodeSpec};
 
@@ -33,10 +34,9 @@ pub(super) enum Privilege {
 }
 
 impl Privilege {
-    /// What a node gets from an engine. Only a Podman of root knows rules for devices that are not there; Docker names
-    /// capabilities one by one.
-    pub fn of(kind: &str, rootless: bool) -> Self {
-        if kind == "podman" && !rootless { Self::AllCapabilities } else { Self::Privileged }
+    /// What a node gets from an engine. Only one of root may set rules for devices that are not there.
+    pub fn of(rootless: bool) -> Self {
+        if rootless { Self::Privileged } else { Self::AllCapabilities }
     }
 
     /// For reports.
@@ -96,7 +96,7 @@ pub(super) fn podman(spec: &NodeSpec, limits: &[Limit], privilege: Privilege) ->
 }
 
 /// The request of the Docker API.
-pub(super) fn docker(spec: &NodeSpec, limits: &[Limit]) -> ContainerCreateBody {
+pub(super) fn docker(spec: &NodeSpec, limits: &[Limit], security: HostConfig) -> ContainerCreateBody {
     let mut bindings = HashMap::<String, Option<Vec<PortBinding>>>::new();
     for port in &spec.ports {
         let binding =
@@ -119,7 +119,6 @@ pub(super) fn docker(spec: &NodeSpec, limits: &[Limit]) -> ContainerCreateBody {
         exposed_ports: Some(bindings.keys().cloned().collect()),
         stop_signal: Some("SIGTERM".into()),
         host_config: Some(HostConfig {
-            privileged: Some(true),
             cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
             init: Some(false),
             restart_policy: Some(RestartPolicy {
@@ -141,9 +140,32 @@ pub(super) fn docker(spec: &NodeSpec, limits: &[Limit]) -> ContainerCreateBody {
             memory_swap: spec.memory_bytes.map(number),
             nano_cpus: spec.cpu_millis.map(|millis| i64::from(millis) * 1_000_000),
             log_config: Some(HostConfigLogConfig { typ: Some("json-file".into()), config: Some(log.into()) }),
-            ..HostConfig::default()
+            ..security
         }),
         ..ContainerCreateBody::default()
+    }
+}
+
+/// The part of that request which says what the node may do.
+pub(super) fn docker_security(privilege: Privilege, capabilities: &Capabilities) -> HostConfig {
+    if privilege == Privilege::Privileged {
+        return HostConfig { privileged: Some(true), ..HostConfig::default() };
+    }
+    let (drop, add) = match capabilities {
+        Capabilities::All => (None, vec!["ALL".to_owned()]),
+        Capabilities::Named(names) => (Some(vec!["ALL".to_owned()]), names.iter().map(|&name| name.into()).collect()),
+    };
+    let unconfined = ["seccomp=unconfined", "apparmor=unconfined", "label=disable"];
+    HostConfig {
+        cap_drop: drop,
+        cap_add: Some(add),
+        security_opt: Some(unconfined.map(str::to_owned).into()),
+        // Left out, these are the engine's own lists.
+        masked_paths: Some(Vec::new()),
+        readonly_paths: Some(Vec::new()),
+        // The node makes its cgroups writable by itself. Privileged pods make device nodes, as the kernel lets them.
+        device_cgroup_rules: Some(vec!["a *:* rwm".to_owned()]),
+        ..HostConfig::default()
     }
 }
 
@@ -202,8 +224,15 @@ mod tests {
     #[test]
     fn docker_is_asked_for_what_the_contract_says() {
         // Through a value, which sorts what a hash map would not.
-        let request = serde_json::to_value(docker(&spec(), &[Limit { name: "nofile", value: 20_000 }])).unwrap();
+        let security = docker_security(Privilege::AllCapabilities, &Capabilities::All);
+        let limits = [Limit { name: "nofile", value: 20_000 }];
+        let request = serde_json::to_value(docker(&spec(), &limits, security)).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&request).unwrap());
+        let named = docker_security(Privilege::AllCapabilities, &Capabilities::Named(vec!["CHOWN", "KILL"]));
+        let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        assert_eq!((named.cap_drop, named.cap_add), (names(&["ALL"]), names(&["CHOWN", "KILL"])));
+        let privileged = docker_security(Privilege::Privileged, &Capabilities::All);
+        assert_eq!((privileged.privileged, privileged.cap_add), (Some(true), None));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! `CAP_SYS_RESOURCE` is missing, as in many virtual machines and CI jobs, nobody may raise a limit, and the container
 //! fails with "error setting rlimit". There, what this process has is asked for; elsewhere the defaults stay.
 
+use super::capabilities::bounding_set;
+
 /// Bit of `CAP_SYS_RESOURCE` in a capability mask, capabilities(7).
 const CAP_SYS_RESOURCE: u32 = 24;
 /// Open files and processes that the engines ask for by themselves.
@@ -33,9 +35,7 @@ pub(super) fn of_engine(process: Option<i32>) -> Vec<Limit> {
 /// The same, from what `/proc/PID/status`, `/proc/PID/limits` and `/proc/sys/kernel/pid_max` say (proc(5)). Podman
 /// lowers its own limit of processes to the last one, so that no container can have more.
 fn needed(status: &str, limits: &str, most_processes: Option<u64>) -> Vec<Limit> {
-    let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
-    let bounding = bounding.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    if bounding.is_none_or(|mask| mask & (1 << CAP_SYS_RESOURCE) != 0) {
+    if bounding_set(status).is_none_or(|mask| mask & (1 << CAP_SYS_RESOURCE) != 0) {
         return Vec::new();
     }
     let hard = |title: &str| {
