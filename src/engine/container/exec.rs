@@ -1,6 +1,8 @@
 //! A program that runs in a container: its streams over one connection, its end, its terminal.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,6 +27,12 @@ const CHUNKS: usize = 1024;
 const READ_BYTES: usize = 64 * 1024;
 /// Bytes of a frame's head: the stream's number, three zeroes, the length (Docker API, "Stream format").
 const HEAD_BYTES: usize = 8;
+/// How Docker begins to say that a program could not be started, in the place of its standard output.
+const NOT_STARTED: &[u8] = b"OCI runtime exec failed: ";
+/// How it says why, where there is no such program.
+const NO_PROGRAM: [&str; 2] = ["executable file not found", "no such file or directory"];
+/// The exit status for that, as shells have it; Docker's is the one for a program that must not be run.
+const NO_PROGRAM_STATUS: i64 = 127;
 /// How long an engine may need to notice that a program is over whose streams have ended.
 const END: Duration = Duration::from_secs(10);
 
@@ -33,8 +41,13 @@ pub(super) fn session(connection: Connection, stdin: bool, terminal: bool, contr
     let (read, write) = tokio::io::split(connection);
     let (stdout, stdout_chunks) = mpsc::channel(CHUNKS);
     let (stderr, stderr_chunks) = mpsc::channel(CHUNKS);
+    let no_program = Arc::clone(&control.no_program);
     tokio::spawn(async move {
-        let ended = if terminal { copy_raw(read, &stdout).await } else { copy_frames(read, &stdout, &stderr).await };
+        let ended = if terminal {
+            copy_raw(read, &stdout, &no_program).await
+        } else {
+            copy_frames(read, &stdout, &stderr, &no_program).await
+        };
         if let Err(error) = ended {
             // Whoever reads learns that this was no proper end; who reads no more does not need to.
             let _ = stdout.send(Err(error)).await;
@@ -49,10 +62,49 @@ fn reader(chunks: mpsc::Receiver<Chunk>) -> Reader {
     Box::pin(StreamReader::new(Box::pin(stream)))
 }
 
+/// What the first bytes of a standard output are.
+#[derive(Debug, PartialEq, Eq)]
+enum Beginning {
+    /// Too few to say.
+    Open,
+    /// The program's.
+    Output,
+    /// Docker's words for why there is none.
+    NotStarted {
+        /// Because there is no such program.
+        no_program: bool,
+    },
+}
+
+impl Beginning {
+    /// Of an output, or a frame of it, of that length.
+    fn of(bytes: &[u8], length: usize) -> Self {
+        let known = NOT_STARTED.len().min(bytes.len());
+        if length < NOT_STARTED.len() || bytes[..known] != NOT_STARTED[..known] {
+            return Self::Output;
+        }
+        if bytes.len() < length {
+            return Self::Open;
+        }
+        let words = String::from_utf8_lossy(&bytes[..length]);
+        Self::NotStarted { no_program: NO_PROGRAM.iter().any(|part| words.contains(part)) }
+    }
+}
+
 /// With a terminal there is one stream, as it is.
-async fn copy_raw(mut from: impl AsyncRead + Unpin, to: &mpsc::Sender<Chunk>) -> std::io::Result<()> {
+async fn copy_raw(
+    mut from: impl AsyncRead + Unpin,
+    to: &mpsc::Sender<Chunk>,
+    no_program: &AtomicBool,
+) -> std::io::Result<()> {
     let mut buffer = bytes::BytesMut::with_capacity(READ_BYTES);
+    let mut first = true;
     while from.read_buf(&mut buffer).await? > 0 {
+        if std::mem::take(&mut first)
+            && Beginning::of(&buffer, buffer.len()) == (Beginning::NotStarted { no_program: true })
+        {
+            no_program.store(true, Ordering::Release);
+        }
         if to.send(Ok(buffer.split().freeze())).await.is_err() {
             break;
         }
@@ -66,16 +118,26 @@ async fn copy_frames(
     mut from: impl AsyncRead + Unpin,
     stdout: &mpsc::Sender<Chunk>,
     stderr: &mpsc::Sender<Chunk>,
+    no_program: &AtomicBool,
 ) -> std::io::Result<()> {
     let mut buffer = bytes::BytesMut::with_capacity(READ_BYTES);
     let mut frame: Option<(u8, usize)> = None;
+    let mut beginning = Beginning::Open;
     loop {
         while frame.is_none() && buffer.len() >= HEAD_BYTES {
             let head = buffer.split_to(HEAD_BYTES);
             let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]) as usize;
             frame = (length > 0).then_some((head[0], length));
         }
-        if let Some((number, left)) = frame.filter(|_| !buffer.is_empty()) {
+        if let (Beginning::Open, Some((number, length))) = (&beginning, frame) {
+            beginning = if number == 1 { Beginning::of(&buffer, length) } else { Beginning::Output };
+            if let Beginning::NotStarted { no_program: none } = beginning {
+                no_program.store(none, Ordering::Release);
+                frame = Some((2, length));
+            }
+        }
+        let decided = beginning != Beginning::Open;
+        if let Some((number, left)) = frame.filter(|_| decided && !buffer.is_empty()) {
             let part = buffer.split_to(left.min(buffer.len())).freeze();
             frame = (left > part.len()).then_some((number, left - part.len()));
             let to = match number {
@@ -143,11 +205,13 @@ pub(super) struct ContainerControl {
     node: String,
     id: String,
     terminal: bool,
+    /// Set once the engine said that there is no such program.
+    no_program: Arc<AtomicBool>,
 }
 
 impl ContainerControl {
     pub fn new(engine: ContainerEngine, node: &str, id: String, terminal: bool) -> Self {
-        Self { engine, node: node.to_owned(), id, terminal }
+        Self { engine, node: node.to_owned(), id, terminal, no_program: Arc::default() }
     }
 }
 
@@ -160,6 +224,9 @@ impl ExecControl for ContainerControl {
         loop {
             let ask = self.engine.docker().inspect_exec(&self.id);
             let state = self.engine.within(END, attempt, ask).await?;
+            if state.running != Some(true) && self.no_program.load(Ordering::Acquire) {
+                return Ok(NO_PROGRAM_STATUS);
+            }
             if state.running != Some(true) {
                 return Ok(state.exit_code.unwrap_or_default());
             }
@@ -187,6 +254,12 @@ mod tests {
 
     /// Feeds the bytes in parts of that size and returns both outputs and how it ended.
     async fn demultiplex(bytes: &[u8], part: usize) -> (Vec<u8>, Vec<u8>, bool) {
+        let (out, err, whole, _) = demultiplex_all(bytes, part).await;
+        (out, err, whole)
+    }
+
+    /// The same, and whether there was no such program.
+    async fn demultiplex_all(bytes: &[u8], part: usize) -> (Vec<u8>, Vec<u8>, bool, bool) {
         let (mut feed, from) = tokio::io::duplex(part);
         let (stdout, stdout_chunks) = mpsc::channel(CHUNKS);
         let (stderr, stderr_chunks) = mpsc::channel(CHUNKS);
@@ -194,8 +267,9 @@ mod tests {
             feed.write_all(bytes).await.unwrap();
             drop(feed);
         };
+        let no_program = AtomicBool::new(false);
         let copy = async {
-            let result = copy_frames(from, &stdout, &stderr).await;
+            let result = copy_frames(from, &stdout, &stderr, &no_program).await;
             drop((stdout, stderr));
             result.is_ok()
         };
@@ -203,7 +277,34 @@ mod tests {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         reader(stdout_chunks).read_to_end(&mut out).await.unwrap();
         reader(stderr_chunks).read_to_end(&mut err).await.unwrap();
-        (out, err, whole)
+        (out, err, whole, no_program.into_inner())
+    }
+
+    fn frame(number: u8, content: &str) -> Vec<u8> {
+        let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+        [&[number, 0, 0, 0], &length[..], content.as_bytes()].concat()
+    }
+
+    #[tokio::test]
+    async fn dockers_words_for_a_program_that_did_not_start_are_no_output() {
+        let missing = "OCI runtime exec failed: exec failed: unable to start container process: exec: \"a\": executable \
+                       file not found in $PATH: unknown\r\n";
+        let denied = "OCI runtime exec failed: exec failed: unable to start container process: exec: \"/etc\": \
+                      permission denied: unknown\r\n";
+        for part in [1, 7, 30, 1000] {
+            for (words, expected) in [(missing, true), (denied, false)] {
+                let (out, err, whole, no_program) = demultiplex_all(&frame(1, words), part).await;
+                assert_eq!((out.len(), String::from_utf8(err).unwrap().as_str()), (0, words));
+                assert_eq!((whole, no_program), (true, expected), "parts of {part}");
+            }
+            // A program that prints them is one that runs.
+            for stream in [[frame(1, "a"), frame(1, missing)].concat(), [frame(2, "a"), frame(1, missing)].concat()] {
+                let (out, _, _, no_program) = demultiplex_all(&stream, part).await;
+                assert!(!no_program && out.ends_with(missing.as_bytes()), "parts of {part}");
+            }
+            let (out, ..) = demultiplex_all(&frame(1, "OCI runtime"), part).await;
+            assert_eq!(out, b"OCI runtime");
+        }
     }
 
     #[tokio::test]
