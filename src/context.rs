@@ -134,6 +134,16 @@ impl Context {
         Locations::new(explicit.as_deref(), &self.env.kubeconfig, self.env.home.as_deref())
     }
 
+    /// The engine that `SANDBAR_ENGINE` asks for.
+    fn engine_of_environment(&self) -> Result<container::EngineChoice, EngineError> {
+        let Some(text) = &self.env.sandbar_engine else { return Ok(container::EngineChoice::Any) };
+        container::EngineChoice::parse(text).map_err(|reason| EngineError::Refused {
+            engine: "sandbar".to_owned(),
+            operation: "use SANDBAR_ENGINE".to_owned(),
+            reason,
+        })
+    }
+
     /// How long something may take.
     pub fn timeout(&self) -> Duration {
         const USUAL: Duration = Duration::from_mins(2);
@@ -162,20 +172,21 @@ impl EngineSource for Context {
     async fn connect(
         &self,
         choice: EngineChoice,
-        _endpoint: Option<&str>,
+        endpoint: Option<&str>,
         will_create: bool,
     ) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), EngineError> {
         if let Some(folder) = self.env.sandbar_engine.as_deref().and_then(|engine| engine.strip_prefix("fake:")) {
             let engine = FakeEngine::connect(folder)?;
             return Ok((Arc::new(engine.clone()), Arc::new(FakeProber::new(engine))));
         }
-        let wanted = match (choice, self.env.sandbar_engine.as_deref()) {
-            (EngineChoice::Podman, _) | (EngineChoice::Auto, Some("podman")) => container::EngineChoice::Podman,
-            (EngineChoice::Docker, _) | (EngineChoice::Auto, Some("docker")) => container::EngineChoice::Docker,
-            (EngineChoice::Auto, _) => container::EngineChoice::Any,
+        let wanted = match (choice, self.settings.engine.unwrap_or_default()) {
+            (EngineChoice::Podman, _) | (EngineChoice::Auto, EngineChoice::Podman) => container::EngineChoice::Podman,
+            (EngineChoice::Docker, _) | (EngineChoice::Auto, EngineChoice::Docker) => container::EngineChoice::Docker,
+            (EngineChoice::Auto, EngineChoice::Auto) => self.engine_of_environment()?,
         };
         let options = container::ConnectOptions {
             choice: wanted,
+            remembered: endpoint,
             env: &self.env,
             platform: self.platform,
             service_dir: self.store.dirs().runtime.clone(),

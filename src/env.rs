@@ -24,11 +24,17 @@ pub struct Env {
     pub container_host: Option<String>,
     /// `DOCKER_HOST`, where Docker's API is.
     pub docker_host: Option<String>,
+    /// `DOCKER_CONTEXT`, which of Docker's contexts to use.
+    pub docker_context: Option<String>,
+    /// `DOCKER_CONFIG`, where the settings of Docker's client are.
+    pub docker_config: Option<PathBuf>,
+    /// `TMPDIR`, where Podman Machine has its sockets.
+    pub temporary_dir: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`, where a user's own sockets are.
     pub xdg_runtime_dir: Option<PathBuf>,
     /// `SANDBAR_HOME`: all of Sandbar's own files below one folder.
     pub sandbar_home: Option<PathBuf>,
-    /// `SANDBAR_ENGINE`: `podman`, `docker`, or `fake:FOLDER` in tests.
+    /// `SANDBAR_ENGINE`: `auto`, `podman`, `docker`, an address, or `fake:FOLDER` in tests.
     pub sandbar_engine: Option<String>,
     /// `SANDBAR_LOG`: filter of the program's own log, as the tracing crate has it.
     pub sandbar_log: Option<String>,
@@ -58,6 +64,9 @@ impl Env {
             shell: text("SHELL"),
             container_host: text("CONTAINER_HOST"),
             docker_host: text("DOCKER_HOST"),
+            docker_context: text("DOCKER_CONTEXT"),
+            docker_config: path("DOCKER_CONFIG"),
+            temporary_dir: path("TMPDIR"),
             xdg_runtime_dir: path("XDG_RUNTIME_DIR"),
             sandbar_home: path("SANDBAR_HOME"),
             sandbar_engine: text("SANDBAR_ENGINE"),

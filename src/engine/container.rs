@@ -6,9 +6,12 @@
 mod capabilities;
 mod connect;
 mod create;
+mod description;
+mod docker_context;
 mod endpoint;
 mod exec;
 mod failure;
+mod find;
 mod limits;
 mod save;
 mod service;
@@ -66,6 +69,14 @@ struct Inner {
 impl ContainerEngine {
     fn new(docker: Docker, endpoint: Endpoint, info: EngineInfo, local: Option<Program>) -> Self {
         Self { inner: Arc::new(Inner { docker, endpoint, info, local, ours: Mutex::default() }) }
+    }
+
+    /// The same, once it said whether it runs as an ordinary user.
+    fn with_rootless(&self, rootless: bool) -> Self {
+        let Inner { docker, endpoint, info, local, .. } = self.inner.as_ref();
+        let privilege = create::Privilege::of(rootless).words().to_owned();
+        let info = EngineInfo { rootless, privilege, ..info.clone() };
+        Self::new(docker.clone(), endpoint.clone(), info, local.clone())
     }
 
     fn docker(&self) -> &Docker {

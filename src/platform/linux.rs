@@ -28,6 +28,10 @@ impl System for Linux {
         holder_of(&inodes)
     }
 
+    fn runs_containers(&self) -> bool {
+        true
+    }
+
     fn ephemeral_ports(&self) -> RangeInclusive<u16> {
         let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
         parse_range(&text).unwrap_or(EPHEMERAL)

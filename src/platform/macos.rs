@@ -22,6 +22,10 @@ impl System for MacOs {
         Some(PortHolder { pid: field('p')?.parse().ok()?, program: field('c')?.to_owned(), container: None })
     }
 
+    fn runs_containers(&self) -> bool {
+        false
+    }
+
     fn ephemeral_ports(&self) -> RangeInclusive<u16> {
         EPHEMERAL
     }

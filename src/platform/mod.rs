@@ -167,6 +167,8 @@ pub trait Platform: Send + Sync {
     fn limits(&self) -> Limits;
     /// Whether this process may do everything.
     fn is_superuser(&self) -> bool;
+    /// Whether containers run on this system itself, and not in a virtual machine.
+    fn runs_containers(&self) -> bool;
     /// Starts a program that outlives this one: in a process group of its own, without this terminal's input. Its
     /// output goes where the command says. Returns its process number.
     fn spawn_detached(&self, command: &mut Command) -> io::Result<u32>;

@@ -24,6 +24,7 @@ pub trait System: Send + Sync {
     fn ephemeral_ports(&self) -> RangeInclusive<u16>;
     fn routes(&self) -> io::Result<Vec<Route>>;
     fn memory(&self) -> io::Result<Space>;
+    fn runs_containers(&self) -> bool;
 }
 
 /// A Unix.
@@ -65,6 +66,10 @@ impl<S: System> Platform for Unix<S> {
             Limit { soft: limit.current, hard: limit.maximum }
         };
         Limits { open_files: limit(Resource::Nofile), processes: limit(Resource::Nproc) }
+    }
+
+    fn runs_containers(&self) -> bool {
+        self.0.runs_containers()
     }
 
     fn is_superuser(&self) -> bool {

@@ -63,6 +63,10 @@ impl Platform for Windows {
         Limits { open_files: none, processes: none }
     }
 
+    fn runs_containers(&self) -> bool {
+        false
+    }
+
     fn is_superuser(&self) -> bool {
         false
     }

@@ -1,12 +1,14 @@
 //! Finding an engine and reaching it, each failure with its own words and within a second.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::{ClientVersion, Docker};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
+use super::description::{docker, podman};
 use super::endpoint::{CallError, Endpoint};
+use super::find::{self, Candidate, Step};
 use super::{ContainerEngine, create, service};
 use crate::engine::{EngineError, EngineInfo};
 use crate::env::Env;
@@ -19,8 +21,6 @@ const PING: Duration = Duration::from_millis(900);
 const DESCRIBE: Duration = Duration::from_secs(5);
 /// bollard's own deadline is out of the way: each call has one of its own.
 const NO_DEADLINE_SECONDS: u64 = 24 * 3600;
-/// cgroup controllers without which a kubelet does not start.
-const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 
 /// Which engine the user wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,15 +37,16 @@ pub enum EngineChoice {
 }
 
 impl EngineChoice {
-    /// From what a user writes: `podman`, `docker`, or an address.
+    /// From what a user writes: `auto`, `podman`, `docker`, or an address.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text {
+            "auto" => Ok(Self::Any),
             "podman" => Ok(Self::Podman),
             "docker" => Ok(Self::Docker),
             text if text.contains("://") || text.starts_with('/') => {
                 Endpoint::parse(text).map(|_| Self::At(text.to_owned()))
             }
-            text => Err(format!("{text:?} is no engine; podman, docker and addresses such as unix:///path are")),
+            text => Err(format!("{text:?} is no engine; auto, podman, docker and addresses such as unix:///path are")),
         }
     }
 }
@@ -54,7 +55,9 @@ impl EngineChoice {
 pub struct ConnectOptions<'a> {
     /// Which one.
     pub choice: EngineChoice,
-    /// The environment: `PATH`, `CONTAINER_HOST`, `DOCKER_HOST`, `XDG_RUNTIME_DIR`, the home directory.
+    /// Where the engine was before, for a cluster that exists.
+    pub remembered: Option<&'a str>,
+    /// The environment: what names engines and the folders where their sockets are.
     pub env: &'a Env,
     /// The system that this runs on.
     pub platform: &'static dyn Platform,
@@ -67,135 +70,75 @@ pub struct ConnectOptions<'a> {
 impl ContainerEngine {
     /// Finds an engine and reaches it, starting a Podman service where Podman is installed and none runs.
     pub async fn connect(options: &ConnectOptions<'_>) -> Result<Self, EngineError> {
-        let mut first_failure = None;
-        for candidate in candidates(options)? {
-            match reach(&candidate, options.env).await {
-                Ok(engine) => return engine.checked(options).await,
-                Err(error) => {
-                    tracing::debug!(%error, "passed over");
-                    first_failure.get_or_insert(error);
-                }
+        let mut failure = None;
+        for step in find::steps(options) {
+            let started = matches!(step, Step::Start(_));
+            let own = matches!(&step, Step::Ask(candidate) if find::is_own(&candidate.endpoint, options));
+            let error = match take(step, options).await {
+                Ok(engine) => return Ok(engine),
+                Err(error) => error,
+            };
+            tracing::debug!(%error, "passed over");
+            // A service of Sandbar's own ends by itself when it is not needed; why it does not start says most.
+            if started {
+                failure = Some(error);
+            } else if !own {
+                failure.get_or_insert(error);
             }
         }
-        let podman = matches!(options.choice, EngineChoice::Any | EngineChoice::Podman);
-        if podman
-            && options.env.container_host.is_none()
-            && let Some(program) = find("podman", options.env)
-        {
-            let endpoint = service::ensure(&program, &options.service_dir, options.platform).await?;
-            let rootless = !options.platform.is_superuser();
-            let candidate = Candidate { engine: "podman", endpoint, rootless, named: false };
-            return reach(&candidate, options.env).await?.checked(options).await;
-        }
-        Err(first_failure.unwrap_or_else(|| nothing_there(options)))
+        Err(failure.unwrap_or_else(|| nothing_there(options)))
     }
 
-    /// Refuses an engine that cannot run what a node needs, if nodes are to be created.
-    async fn checked(self, options: &ConnectOptions<'_>) -> Result<Self, EngineError> {
-        if !(options.will_create && self.inner.info.rootless && self.is_podman()) {
+    /// Refuses an engine that cannot run what a node needs, if nodes are to be created. The engine itself says whether
+    /// it is an ordinary user's; where its socket is was a guess.
+    async fn checked(self, candidate: &Candidate, options: &ConnectOptions<'_>) -> Result<Self, EngineError> {
+        if !options.will_create || (self.is_podman() && !candidate.rootless) {
             return Ok(self);
         }
+        let path = if self.is_podman() { format!("{}/info", libpod(&self.inner.info.version)) } else { "/info".into() };
+        let (rootless, lacks) = if self.is_podman() {
+            let host = self.describe::<podman::Description>(&path).await?.host;
+            (host.security.rootless, host.lacks())
+        } else {
+            let description = self.describe::<docker::Description>(&path).await?;
+            (description.is_rootless(), description.lacks())
+        };
+        match lacks {
+            None => Ok(self.with_rootless(rootless)),
+            Some(reason) => {
+                let kind = &self.inner.info.kind;
+                let engine = if rootless { format!("rootless {kind}") } else { kind.clone() };
+                Err(EngineError::PrivilegeRefused { engine, reason })
+            }
+        }
+    }
+
+    async fn describe<T: DeserializeOwned>(&self, path: &str) -> Result<T, EngineError> {
         let attempt = self.attempt("describe itself", "node", "");
-        let path = format!("{}/info", libpod(&self.inner.info.version));
-        let described = tokio::time::timeout(DESCRIBE, self.inner.endpoint.get::<Description>(&path)).await;
-        let described = described.map_err(|_| attempt.timed_out(DESCRIBE))?;
-        let described = described.map_err(|error| attempt.call_failed(&error))?;
-        match described.host.lacks() {
-            None => Ok(self),
-            Some(reason) => Err(EngineError::PrivilegeRefused { engine: "rootless podman".into(), reason }),
-        }
+        let described = tokio::time::timeout(DESCRIBE, self.inner.endpoint.get::<T>(path)).await;
+        described.map_err(|_| attempt.timed_out(DESCRIBE))?.map_err(|error| attempt.call_failed(&error))
     }
 }
 
-/// A place where an engine's API may be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Candidate {
-    engine: &'static str,
-    endpoint: Endpoint,
-    rootless: bool,
-    /// Whether the user named it; then it may be another machine's, or another user's.
-    named: bool,
-}
-
-/// Where to look, in order. Sockets that do not exist are left out, unless the user named them.
-fn candidates(options: &ConnectOptions<'_>) -> Result<Vec<Candidate>, EngineError> {
-    let env = options.env;
-    let named = |engine: &'static str, text: &str| {
-        let endpoint = Endpoint::parse(text).map_err(|reason| EngineError::Unreachable {
-            engine: engine.to_owned(),
-            endpoint: text.to_owned(),
-            reason,
-        })?;
-        let rootless = is_a_users(&endpoint, options);
-        Ok(vec![Candidate { engine, endpoint, rootless, named: true }])
+/// Takes a step towards an engine.
+async fn take(step: Step, options: &ConnectOptions<'_>) -> Result<ContainerEngine, EngineError> {
+    let candidate = match step {
+        Step::Ask(candidate) => candidate,
+        Step::Start(program) => {
+            let endpoint = service::ensure(&program, &options.service_dir, options.platform).await?;
+            let rootless = !options.platform.is_superuser();
+            Candidate { engine: "podman", endpoint, rootless, named: None }
+        }
+        Step::Fail(error) => return Err(error),
     };
-    if let EngineChoice::At(text) = &options.choice {
-        return named("the engine", text);
-    }
-    let mut all = Vec::new();
-    let mut add = |engine: &'static str, path: PathBuf| {
-        if path.exists() {
-            let endpoint = Endpoint::Unix(path);
-            let rootless = is_a_users(&endpoint, options);
-            all.push(Candidate { engine, endpoint, rootless, named: false });
-        }
-    };
-    if options.choice != EngineChoice::Docker {
-        if let Some(text) = &env.container_host {
-            return named("podman", text);
-        }
-        if options.platform.is_superuser() {
-            add("podman", "/run/podman/podman.sock".into());
-        } else if let Some(dir) = &env.xdg_runtime_dir {
-            add("podman", dir.join("podman/podman.sock"));
-        }
-        add("podman", service::socket(&options.service_dir));
-    }
-    if options.choice != EngineChoice::Podman {
-        if let Some(text) = &env.docker_host {
-            // Podman first where both are there: it is what `Any` prefers.
-            if options.choice == EngineChoice::Docker || (all.is_empty() && find("podman", env).is_none()) {
-                return named("docker", text);
-            }
-        }
-        if options.choice == EngineChoice::Docker || find("podman", env).is_none() {
-            let mut add = |path: PathBuf| {
-                if path.exists() {
-                    let endpoint = Endpoint::Unix(path);
-                    let rootless = is_a_users(&endpoint, options);
-                    all.push(Candidate { engine: "docker", endpoint, rootless, named: false });
-                }
-            };
-            if let Some(dir) = &env.xdg_runtime_dir {
-                add(dir.join("docker.sock"));
-            }
-            if let Some(home) = &env.home {
-                add(home.join(".docker/run/docker.sock"));
-            }
-            add("/var/run/docker.sock".into());
-        }
-    }
-    Ok(all)
-}
-
-/// Whether a socket belongs to an ordinary user's engine, by where it is.
-fn is_a_users(endpoint: &Endpoint, options: &ConnectOptions<'_>) -> bool {
-    match endpoint {
-        Endpoint::Tcp(_) => false,
-        Endpoint::Unix(path) => {
-            let below = |dir: &Option<PathBuf>| dir.as_ref().is_some_and(|dir| path.starts_with(dir));
-            let own = below(&options.env.xdg_runtime_dir) || path.starts_with(&options.service_dir);
-            let users = own || below(&options.env.home) || path.starts_with("/run/user");
-            users && !options.platform.is_superuser()
-        }
-    }
+    reach(&candidate, options.env).await?.checked(&candidate, options).await
 }
 
 async fn reach(candidate: &Candidate, env: &Env) -> Result<ContainerEngine, EngineError> {
     let Candidate { engine, endpoint, rootless, named } = candidate;
     let unreachable = |engine: &str, reason: String| EngineError::Unreachable {
         engine: engine.to_owned(),
-        endpoint: endpoint.to_string(),
+        endpoint: find::with_name(&endpoint.to_string(), named.as_deref()),
         reason,
     };
     let pong = endpoint.ping(PING).await.map_err(|error| {
@@ -205,8 +148,8 @@ async fn reach(candidate: &Candidate, env: &Env) -> Result<ContainerEngine, Engi
         };
         unreachable(engine, reason)
     })?;
-    let kind = if pong.podman_version.is_some() { "podman" } else { "docker" };
-    let version = client_version(&pong.api_version);
+    let kind = if pong.podman.is_some() { "podman" } else { "docker" };
+    let version = client_version(&pong.api);
     let docker = match endpoint {
         Endpoint::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), NO_DEADLINE_SECONDS, &version),
         Endpoint::Tcp(address) => {
@@ -216,12 +159,16 @@ async fn reach(candidate: &Candidate, env: &Env) -> Result<ContainerEngine, Engi
     let docker = docker.map_err(|error| unreachable(kind, error.to_string()))?;
     let info = EngineInfo {
         kind: kind.to_owned(),
-        version: pong.podman_version.unwrap_or(pong.api_version),
+        version: pong.podman.or(pong.docker).unwrap_or(pong.api),
         endpoint: endpoint.to_string(),
         rootless: *rootless,
         privilege: create::Privilege::of(*rootless).words().to_owned(),
     };
-    let local = if kind == "podman" && !named { find("podman", env).map(|path| local(path, env)) } else { None };
+    let local = if kind == "podman" && named.is_none() {
+        find::program("podman", env).map(|path| local(path, env))
+    } else {
+        None
+    };
     Ok(ContainerEngine::new(docker, endpoint.clone(), info, local))
 }
 
@@ -242,7 +189,7 @@ fn nothing_there(options: &ConnectOptions<'_>) -> EngineError {
         EngineChoice::Docker => "docker",
         EngineChoice::Any | EngineChoice::At(_) => "podman, docker",
     };
-    if options.choice != EngineChoice::Podman && find("docker", options.env).is_some() {
+    if options.choice != EngineChoice::Podman && find::program("docker", options.env).is_some() {
         return EngineError::Unreachable {
             engine: "docker".into(),
             endpoint: "unix:///var/run/docker.sock".into(),
@@ -250,11 +197,6 @@ fn nothing_there(options: &ConnectOptions<'_>) -> EngineError {
         };
     }
     EngineError::NotInstalled { looked_for: looked_for.into() }
-}
-
-/// A program on the snapshot's `PATH`.
-fn find(program: &str, env: &Env) -> Option<PathBuf> {
-    which::which_in(program, env.path.as_ref(), Path::new("/")).ok()
 }
 
 /// The newest version that both sides speak; the engine's own is never above what bollard knows in what is used here.
@@ -282,63 +224,17 @@ pub(super) fn libpod_uri(uri: &hyper::Uri, version: &str, path: &str) -> hyper::
     hyper::Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }
 
-/// The part of Podman's `info` that decides whether a node can run.
-#[derive(Debug, Deserialize)]
-struct Description {
-    host: Host,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Host {
-    cgroup_version: String,
-    #[serde(default)]
-    cgroup_controllers: Vec<String>,
-}
-
-impl Host {
-    /// What a rootless Podman lacks, in words.
-    fn lacks(&self) -> Option<String> {
-        if self.cgroup_version != "v2" {
-            return Some(format!(
-                "without root it needs cgroup v2, and this host has cgroup {}; a Podman run by root works",
-                self.cgroup_version
-            ));
-        }
-        let missing: Vec<_> =
-            CONTROLLERS.into_iter().filter(|name| !self.cgroup_controllers.iter().any(|have| have == name)).collect();
-        (!missing.is_empty()).then(|| {
-            format!(
-                "the cgroup controllers {} are not delegated to this user; a Podman run by root works",
-                missing.join(", ")
-            )
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_a_user_writes_is_an_engine_or_an_address() {
+        assert_eq!(EngineChoice::parse("auto"), Ok(EngineChoice::Any));
         assert_eq!(EngineChoice::parse("podman"), Ok(EngineChoice::Podman));
         assert_eq!(EngineChoice::parse("/run/p.sock"), Ok(EngineChoice::At("/run/p.sock".into())));
         let wrong = EngineChoice::parse("podmann").unwrap_err();
-        assert_eq!(wrong, "\"podmann\" is no engine; podman, docker and addresses such as unix:///path are");
-    }
-
-    #[test]
-    fn a_rootless_podman_needs_delegated_controllers() {
-        let host = |version: &str, controllers: &[&str]| Host {
-            cgroup_version: version.into(),
-            cgroup_controllers: controllers.iter().map(|&name| name.into()).collect(),
-        };
-        assert_eq!(host("v2", &["cpu", "io", "memory", "pids"]).lacks(), None);
-        let lacks = host("v2", &["memory", "pids"]).lacks().unwrap();
-        assert!(lacks.starts_with("the cgroup controllers cpu are not delegated"), "{lacks}");
-        let lacks = host("v1", &[]).lacks().unwrap();
-        assert!(lacks.starts_with("without root it needs cgroup v2, and this host has cgroup v1"), "{lacks}");
+        assert_eq!(wrong, "\"podmann\" is no engine; auto, podman, docker and addresses such as unix:///path are");
     }
 
     #[test]

@@ -229,8 +229,8 @@ mod tests {
         let request = serde_json::to_value(docker(&spec(), &limits, security)).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&request).unwrap());
         let named = docker_security(Privilege::AllCapabilities, &Capabilities::Named(vec!["CHOWN", "KILL"]));
-        let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
-        assert_eq!((named.cap_drop, named.cap_add), (names(&["ALL"]), names(&["CHOWN", "KILL"])));
+        let list = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        assert_eq!((named.cap_drop, named.cap_add), (list(&["ALL"]), list(&["CHOWN", "KILL"])));
         let privileged = docker_security(Privilege::Privileged, &Capabilities::All);
         assert_eq!((privileged.privileged, privileged.cap_add), (Some(true), None));
     }

@@ -35,13 +35,15 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What the headers of `_ping` say.
+/// What the headers of `_ping` say: versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pong {
     /// Version of the Docker API, such as `1.41`.
-    pub api_version: String,
+    pub api: String,
     /// Podman's own version, such as `4.3.1`; none for Docker.
-    pub podman_version: Option<String>,
+    pub podman: Option<String>,
+    /// Docker's own version, such as `20.10.24`; none for Podman.
+    pub docker: Option<String>,
 }
 
 /// Why a call failed.
@@ -82,8 +84,9 @@ impl Endpoint {
                 Some(value.to_owned())
             };
             let pong = Pong {
-                api_version: header("api-version").unwrap_or_else(|| "1.40".into()),
-                podman_version: header("libpod-api-version"),
+                api: header("api-version").unwrap_or_else(|| "1.40".into()),
+                podman: header("libpod-api-version"),
+                docker: header("server").and_then(|server| docker_version(&server)),
             };
             read(response).await?;
             Ok(pong)
@@ -168,6 +171,12 @@ impl Endpoint {
     }
 }
 
+/// The version in `Docker/20.10.24+dfsg1 (linux)`, without what a distribution adds to it.
+fn docker_version(server: &str) -> Option<String> {
+    let version = server.strip_prefix("Docker/")?.split([' ', '+']).next()?;
+    (!version.is_empty()).then(|| version.to_owned())
+}
+
 async fn read(response: Response<Incoming>) -> Result<Bytes, CallError> {
     let body = response.into_body().collect().await.map_err(|error| CallError::Lost(error.to_string()))?;
     Ok(body.to_bytes())
@@ -196,6 +205,19 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(Endpoint::parse(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn dockers_version_is_in_the_name_of_its_server() {
+        let cases = [
+            ("Docker/20.10.24+dfsg1 (linux)", Some("20.10.24")),
+            ("Docker/28.2.2 (linux)", Some("28.2.2")),
+            ("Libpod/4.3.1 (linux)", None),
+            ("Docker/", None),
+        ];
+        for (server, expected) in cases {
+            assert_eq!(docker_version(server).as_deref(), expected, "{server}");
         }
     }
 
