@@ -42,8 +42,9 @@ pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> 
     }
     let mut engines: Vec<(String, EngineChoice, Option<String>)> = Vec::new();
     for record in &records {
-        if !engines.iter().any(|(kind, ..)| *kind == record.engine) {
-            engines.push((record.engine.clone(), choice_of(&record.engine), Some(record.endpoint.clone())));
+        if !engines.iter().any(|(kind, _, endpoint)| *kind == record.engine && is_at(record, endpoint.as_deref())) {
+            let endpoint = Some(record.endpoint.clone()).filter(|endpoint| !endpoint.is_empty());
+            engines.push((record.engine.clone(), choice_of(&record.engine), endpoint));
         }
     }
     if engines.is_empty() {
@@ -68,14 +69,16 @@ pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> 
             Err(_) if records.is_empty() => return Ok(Vec::new()),
             Err(error) => {
                 host.reporter.report(&Event::Warning { text: error.to_string() });
-                silent.push(kind);
+                silent.push((kind, endpoint));
             }
         }
     }
     let mut summaries: Vec<ClusterSummary> = Vec::new();
     for record in &records {
         let node = nodes.remove(record.name.as_str()).map(|(_, node)| node);
-        let state = if silent.contains(&record.engine) {
+        let asked_in_vain =
+            |(kind, endpoint): &(String, Option<String>)| *kind == record.engine && is_at(record, endpoint.as_deref());
+        let state = if silent.iter().any(asked_in_vain) {
             Some(Lifecycle::Unknown)
         } else {
             Lifecycle::of(Some(record), node.as_ref())
@@ -146,6 +149,11 @@ pub async fn find(host: &Host<'_>, name: &ClusterName) -> Result<Found, ClusterE
         (None, None) => return Err(missing()?),
     };
     Ok(Found { record, node, engine, prober, state, addresses })
+}
+
+/// Whether a cluster was made at that address; no address is that of a record without one.
+fn is_at(record: &Record, endpoint: Option<&str>) -> bool {
+    record.endpoint == endpoint.unwrap_or_default()
 }
 
 fn choice_of(kind: &str) -> EngineChoice {
