@@ -60,6 +60,10 @@ fn hints(error: &ClusterError) -> Vec<String> {
             vec![format!("there is: {}", names.join(", "))]
         }
         ClusterError::OtherHome { .. } => vec!["give this one another name: `sandbar up NAME`".to_owned()],
+        ClusterError::NoImage { engine, image } if engine == "docker" => vec![
+            format!("`podman save {image} | docker load` brings it from Podman, where `make image` builds it"),
+            "`--image` names another one".to_owned(),
+        ],
         ClusterError::NoImage { .. } => {
             vec!["`make image` builds the node image, `--image` names another one".to_owned()]
         }
@@ -98,14 +102,14 @@ impl From<EngineError> for Failure {
         let (kind, hint) = match &error {
             EngineError::NotInstalled { .. } => (
                 FailureKind::Host,
-                Some("install Podman: `sudo apt-get install podman`, or https://podman.io".to_owned()),
+                Some(
+                    "install Podman (`sudo apt-get install podman`, or https://podman.io) or Docker \
+                     (https://docs.docker.com/engine/install)"
+                        .to_owned(),
+                ),
             ),
-            EngineError::Unreachable { engine, .. } if engine == "docker" => (
-                FailureKind::Host,
-                Some("start it: `sudo systemctl start docker`; or use Podman: --engine podman".to_owned()),
-            ),
-            EngineError::Unreachable { .. } => {
-                (FailureKind::Host, Some("`podman info` says more; check CONTAINER_HOST, or unset it".to_owned()))
+            EngineError::Unreachable { engine, endpoint, reason } => {
+                (FailureKind::Host, Some(unreachable(engine, endpoint, reason)))
             }
             EngineError::PrivilegeRefused { .. } => (
                 FailureKind::Host,
@@ -123,17 +127,48 @@ impl From<EngineError> for Failure {
                 let what = if *what == "node" { String::new() } else { format!("{what} ") };
                 (
                     FailureKind::Host,
-                    Some(format!("remove it (`podman {what}rm {name}`), or give the cluster another name")),
+                    Some(format!(
+                        "remove it (`podman {what}rm {name}` or `docker {what}rm {name}`), or give the cluster another \
+                         name"
+                    )),
                 )
             }
             EngineError::NotRunning { .. } => (FailureKind::Failed, Some("`sandbar start` starts it".to_owned())),
             EngineError::TimedOut { .. } => (FailureKind::TimedOut, None),
+            // Docker gives each network a subnet out of about thirty.
+            EngineError::Refused { reason, .. } if reason.contains("address pool") => (
+                FailureKind::Host,
+                Some(
+                    "remove networks that nothing uses: `docker network prune`; or give Docker more of them with \
+                     default-address-pools in its daemon.json"
+                        .to_owned(),
+                ),
+            ),
             EngineError::NotFound { .. } | EngineError::AlreadyExists { .. } | EngineError::Refused { .. } => {
                 (FailureKind::Failed, None)
             }
         };
         let failure = Self::new(kind, error);
         hint.into_iter().fold(failure, Self::hint)
+    }
+}
+
+/// What helps where an engine's API does not answer: first what the user said of it, then what the system says.
+fn unreachable(engine: &str, endpoint: &str, reason: &str) -> String {
+    let variables = ["CONTAINER_HOST", "DOCKER_HOST"];
+    if let Some(name) = variables.into_iter().find(|name| endpoint.ends_with(&format!("({name})"))) {
+        format!("`{engine} info` says more; check {name}, or unset it")
+    } else if endpoint.contains("context ") {
+        "`docker context ls` lists the contexts; `docker context use NAME` or DOCKER_CONTEXT chooses one".to_owned()
+    } else if engine == "docker" && reason.contains("ermission denied") {
+        "let this user use it: `sudo usermod -aG docker $USER`, then log in again; or use Podman: --engine podman"
+            .to_owned()
+    } else if engine == "docker" {
+        "start it: `sudo systemctl start docker`, or Docker Desktop, Colima or Rancher Desktop; or use Podman: --engine \
+         podman"
+            .to_owned()
+    } else {
+        "`podman info` says more; where Podman has a machine, `podman machine start` starts it".to_owned()
     }
 }
 
@@ -219,5 +254,42 @@ impl From<SpecError> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::new(FailureKind::Failed, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EngineError, Failure, FailureKind, unreachable};
+
+    #[test]
+    fn a_docker_without_a_subnet_left_is_helped() {
+        // As 20.10 and 27 say it.
+        for reason in [
+            "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
+            "all predefined address pools have been fully subnetted",
+        ] {
+            let (engine, operation) = ("docker".to_owned(), "create the network".to_owned());
+            let failure = Failure::from(EngineError::Refused { engine, operation, reason: reason.to_owned() });
+            assert_eq!(failure.kind, FailureKind::Host);
+            assert!(failure.hints[0].contains("`docker network prune`"), "{:?}", failure.hints);
+        }
+    }
+
+    #[test]
+    fn an_engine_that_does_not_answer_is_helped_by_where_it_was_looked_for() {
+        let socket = "unix:///var/run/docker.sock";
+        let cases = [
+            ("docker", "tcp://engine:2375 (DOCKER_HOST)", "refused", "check DOCKER_HOST, or unset it"),
+            ("podman", "unix:///p.sock (CONTAINER_HOST)", "No such file", "check CONTAINER_HOST, or unset it"),
+            ("docker", "unix:///c.sock (context colima)", "No such file", "`docker context ls`"),
+            ("docker", "context none", "there is no such context in /home/me/.docker", "`docker context ls`"),
+            ("docker", socket, "Permission denied (os error 13)", "usermod -aG docker"),
+            ("docker", socket, "there is no such socket", "systemctl start docker"),
+            ("podman", "unix:///p.sock", "no subuid ranges found", "podman info"),
+        ];
+        for (engine, endpoint, reason, expected) in cases {
+            let hint = unreachable(engine, endpoint, reason);
+            assert!(hint.contains(expected), "{engine} {endpoint} {reason}: {hint}");
+        }
     }
 }

@@ -56,7 +56,7 @@ const EXAMPLES: &str = "\
 Examples:
   sandbar up                        make the cluster `default`, or start it
   sandbar up edge --memory 2Gi      a second one, limited to 2 GiB
-  sandbar image load hello:1        bring an image from Podman into the cluster
+  sandbar image load hello:1        bring an image from the engine into the cluster
   sandbar kubectl get pods -A       kubectl, also where none is installed
   sandbar rm                        remove the cluster with everything of it";
 

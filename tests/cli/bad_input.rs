@@ -15,7 +15,7 @@ fn no_engine() {
     assert_snapshot!(sandbox.run(&["up"]), @r"
     stderr:
     error: no container engine is installed (looked for podman, docker)
-    hint: install Podman: `sudo apt-get install podman`, or https://podman.io
+    hint: install Podman (`sudo apt-get install podman`, or https://podman.io) or Docker (https://docs.docker.com/engine/install)
     ----- exit code 3
     ");
     assert_eq!(sandbox.remains(), Vec::<String>::new());
@@ -29,7 +29,7 @@ fn an_engine_that_does_not_answer() {
     assert_snapshot!(sandbox.run(&["up"]), @r"
     stderr:
     error: fake is installed, but its API at fake:~/engine does not answer: permission denied
-    hint: `podman info` says more; check CONTAINER_HOST, or unset it
+    hint: `podman info` says more; where Podman has a machine, `podman machine start` starts it
     ----- exit code 3
     ");
     assert_snapshot!(sandbox.run(&["ls"]), @r"
@@ -292,7 +292,7 @@ fn a_container_of_somebody_else_in_the_way() {
     assert_snapshot!(sandbox.run(&["up"]), @r"
     stderr:
     error: network sandbar-default exists and was not made by Sandbar
-    hint: remove it (`podman network rm sandbar-default`), or give the cluster another name
+    hint: remove it (`podman network rm sandbar-default` or `docker network rm sandbar-default`), or give the cluster another name
     ----- exit code 3
     ");
     assert_eq!(sandbox.remains(), Vec::<String>::new());
