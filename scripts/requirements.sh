@@ -22,12 +22,19 @@ requirements() {
 		command:jq jq reads reports in scripts
 	END
 	case $goal in
-	test | lint) cat <<-END ;;
+	test | lint)
+		cat <<-END
+		command:dockerd docker.io dockerd is started by the tests, privately, as the other engine
 		command:haproxy haproxy is what the ingress controller's tests drive
 		command:nft nftables is what the network's tests drive
 		command:ip iproute2 makes network namespaces for tests
 		command:shellcheck shellcheck reads the scripts
-	END
+		END
+		# where the client has a package of its own
+		if apt-cache show docker-cli >/dev/null 2>&1; then
+			echo "command:docker docker-cli docker is what the tests look at dockerd with"
+		fi
+		;;
 	esac
 }
 

@@ -18,6 +18,7 @@ use sandbar::engine::{Engine, EngineError, ExecRequest, LABEL_CLUSTER, Labels, N
 use sandbar::env::Env;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::dockerd::Dockerd;
 use crate::image::{self, IMAGE};
 use crate::probe::Probe;
 
@@ -32,6 +33,8 @@ pub struct Subject {
     kind: &'static str,
     reach: Box<dyn Fn() -> Reaching + Send + Sync>,
     fake: Option<FakeEngine>,
+    /// A Docker of the suite's own.
+    dockerd: Option<Dockerd>,
     /// Keeps the folder of the fake and of Podman's service as long as the suite.
     _folder: tempfile::TempDir,
 }
@@ -51,26 +54,37 @@ impl Subject {
             let engine: Arc<dyn Engine> = Arc::new(shared.clone());
             Box::pin(async { Ok(engine) })
         };
-        let subject = Self { kind: "fake", reach: Box::new(reach), fake: Some(engine), _folder: folder };
+        let subject = Self { kind: "fake", reach: Box::new(reach), fake: Some(engine), dockerd: None, _folder: folder };
         subject.load(&image::archive(b"no program: the fake has its own")?)?;
         Ok(subject)
     }
 
     /// A real engine; the error says why it cannot be tested here.
     pub fn real(kind: &'static str) -> Result<Self> {
+        match kind {
+            "podman" => Self::reached(kind, EngineChoice::Podman, None),
+            _ => match Dockerd::start() {
+                Ok(dockerd) => Self::reached(kind, EngineChoice::At(dockerd.address()), Some(dockerd)),
+                // One that runs here already does as well.
+                Err(reason) => Self::reached(kind, EngineChoice::Docker, None).context(reason),
+            },
+        }
+    }
+
+    fn reached(kind: &'static str, choice: EngineChoice, dockerd: Option<Dockerd>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let env = Env::of_process();
         let service_dir = folder.path().to_owned();
-        let choice = if kind == "podman" { EngineChoice::Podman } else { EngineChoice::Docker };
         let reach = move || -> Reaching {
             let (env, service_dir, choice) = (env.clone(), service_dir.clone(), choice.clone());
             Box::pin(async move {
                 let platform = sandbar::platform::native();
-                let options = ConnectOptions { choice, env: &env, platform, service_dir, will_create: true };
+                let options =
+                    ConnectOptions { choice, remembered: None, env: &env, platform, service_dir, will_create: true };
                 Ok(Arc::new(ContainerEngine::connect(&options).await?) as Arc<dyn Engine>)
             })
         };
-        let subject = Self { kind, reach: Box::new(reach), fake: None, _folder: folder };
+        let subject = Self { kind, reach: Box::new(reach), fake: None, dockerd, _folder: folder };
         block_on(async {
             let engine = subject.engine().await?;
             ensure!(engine.info().kind == kind, "what answers is {}", engine.info().kind);
@@ -170,9 +184,13 @@ impl Scene<'_> {
     }
 
     /// Runs the engine's own client.
-    #[expect(clippy::disallowed_methods, reason = "the suite looks at the engine from outside")]
     pub fn client(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new(self.subject.kind).args(arguments).output()?;
+        let mut client = match &self.subject.dockerd {
+            Some(dockerd) => Command::new(dockerd.client()),
+            None => Command::new(self.subject.kind),
+        };
+        client.envs(self.subject.dockerd.iter().flat_map(Dockerd::environment));
+        let output = client.args(arguments).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{} {arguments:?}: {stderr}", self.subject.kind);
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())

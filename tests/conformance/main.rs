@@ -4,7 +4,10 @@
 //! passed over: its tests are counted as ignored, and the reason is printed.
 
 #![expect(clippy::print_stderr, reason = "a skip is told to whoever runs the suite")]
+#![expect(clippy::disallowed_methods, reason = "the suite looks at engines from outside, and starts one of its own")]
 
+#[path = "../support/dockerd.rs"]
+mod dockerd;
 mod fixture;
 mod image;
 mod probe;

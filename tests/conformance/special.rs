@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Trial;
 use sandbar::engine::container::{ConnectOptions, ContainerEngine, EngineChoice};
-use sandbar::engine::{Engine, EngineError, ExecRequest, RunState};
+use sandbar::engine::{Engine, EngineError, ExecRequest, ResourceKind, RunState};
 use sandbar::env::Env;
 use tokio::io::AsyncReadExt;
 
-use crate::fixture::{Scene, Subject, forward, listener, spec};
+use crate::dockerd::Dockerd;
+use crate::fixture::{Scene, Subject, forward, listener, run_program, spec};
+use crate::image;
 use crate::trial;
 
 /// For one engine.
@@ -25,6 +27,8 @@ pub fn trials(engine: &str, subject: Option<&Arc<Subject>>) -> Vec<Trial> {
     let mut all = all![gives_what_a_node_needs, limits_what_a_node_takes, starts_again_what_died, forwards_a_port];
     if engine == "podman" {
         all.extend(all![notices_the_end_of_its_service]);
+    } else {
+        all.extend(all![outlives_its_daemon]);
     }
     all
 }
@@ -46,7 +50,7 @@ fn connect(choice: EngineChoice, env: &Env) -> Result<EngineError> {
     let folder = tempfile::tempdir()?;
     let platform = sandbar::platform::native();
     let service_dir = folder.path().join("run");
-    let options = ConnectOptions { choice, env, platform, service_dir, will_create: true };
+    let options = ConnectOptions { choice, remembered: None, env, platform, service_dir, will_create: true };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let begun = Instant::now();
     let Err(error) = runtime.block_on(ContainerEngine::connect(&options)) else { bail!("something answered") };
@@ -79,7 +83,7 @@ fn says_that_an_engine_is_unreachable() -> Result<()> {
     let env = Env { container_host: Some(address.clone()), ..Env::default() };
     let error = connect(EngineChoice::Any, &env)?.to_string();
     let expected = format!(
-        "podman is installed, but its API at {address} does not answer: No such file or directory (os error 2)"
+        "podman is installed, but its API at {address} (CONTAINER_HOST) does not answer: No such file or directory (os error 2)"
     );
     ensure!(error == expected, "{error}");
     // One that takes the connection and never answers.
@@ -95,9 +99,11 @@ fn says_that_an_engine_is_unreachable() -> Result<()> {
 
 fn says_why_a_service_does_not_start() -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    if Path::new("/run/podman/podman.sock").exists() {
-        eprintln!("skipped: a service that does not start: one runs at /run/podman/podman.sock");
-        return Ok(());
+    for socket in ["/run/podman/podman.sock", "/var/run/docker.sock"] {
+        if Path::new(socket).exists() {
+            eprintln!("skipped: a service that does not start: an engine runs at {socket}");
+            return Ok(());
+        }
     }
     let folder = tempfile::tempdir()?;
     let program = folder.path().join("podman");
@@ -140,7 +146,9 @@ async fn gives_what_a_node_needs(scene: &Scene<'_>) -> Result<()> {
         mounts.lines().any(|line| line.split(' ').nth(2).is_some_and(|kind| kind.starts_with("cgroup"))),
         "{mounts}"
     );
+    let privileged = scene.client(&["inspect", "--format", "{{.HostConfig.Privileged}}", &name])?;
     if scene.engine.info().privilege == "all capabilities" {
+        ensure!(privileged == "false", "privileged: {privileged}");
         let disk = scene.probe(&name, &["mode", "/dev/loop-control"], None).await?;
         ensure!(disk.code == 1, "devices of the host are there: {disk:?}");
     }
@@ -197,7 +205,6 @@ async fn forwards_a_port(scene: &Scene<'_>) -> Result<()> {
 }
 
 /// The engine's API dies while a program runs and while something is asked of it: errors, no waiting for ever.
-#[expect(clippy::disallowed_methods, reason = "a service that this test can end")]
 async fn notices_the_end_of_its_service(scene: &Scene<'_>) -> Result<()> {
     let name = scene.running().await?;
     let folder = tempfile::tempdir()?;
@@ -212,7 +219,7 @@ async fn notices_the_end_of_its_service(scene: &Scene<'_>) -> Result<()> {
         let choice = EngineChoice::At(address.clone());
         let platform = sandbar::platform::native();
         let service_dir = folder.path().to_owned();
-        let options = ConnectOptions { choice, env: &env, platform, service_dir, will_create: false };
+        let options = ConnectOptions { choice, remembered: None, env: &env, platform, service_dir, will_create: false };
         match ContainerEngine::connect(&options).await {
             Ok(engine) => break engine,
             Err(error) => ensure!(Instant::now() < deadline, "the service does not come: {error}"),
@@ -234,5 +241,68 @@ async fn notices_the_end_of_its_service(scene: &Scene<'_>) -> Result<()> {
     let asked = engine.list_nodes().await;
     ensure!(matches!(asked, Err(EngineError::Unreachable { .. })), "{asked:?}");
     ensure!(matches!(engine.start_node(&name).await, Err(EngineError::Unreachable { .. })));
+    Ok(())
+}
+
+/// The daemon dies while a program runs and while something is asked of it: errors, no waiting for ever. Once it is there
+/// again, so is the node, and it comes back by itself with a daemon that was stopped.
+async fn outlives_its_daemon(_: &Scene<'_>) -> Result<()> {
+    let mut dockerd = Dockerd::start().map_err(anyhow::Error::msg)?;
+    let env = Env::default();
+    let folder = tempfile::tempdir()?;
+    let options = ConnectOptions {
+        choice: EngineChoice::At(dockerd.address()),
+        remembered: None,
+        env: &env,
+        platform: sandbar::platform::native(),
+        service_dir: folder.path().to_owned(),
+        will_create: true,
+    };
+    let engine = ContainerEngine::connect(&options).await?;
+    engine.import_image(Box::pin(std::io::Cursor::new(image::archive(&image::build_probe()?)?))).await?;
+    let name = "sandbar-probe-daemon";
+    let node = spec(name);
+    engine.create_network(name, &node.labels).await?;
+    engine.create_volume(name, &node.labels).await?;
+    engine.create_node(&node).await?;
+    engine.start_node(name).await?;
+    let request = |program: &str| {
+        let command = vec!["node-probe".to_owned(), program.to_owned()];
+        ExecRequest { command, ..ExecRequest::default() }
+    };
+    let mut session = engine.exec(name, request("hang")).await?;
+    let mut said = [0; 8];
+    session.stdout.read_exact(&mut said).await?;
+    dockerd.kill().map_err(anyhow::Error::msg)?;
+    let lost = async {
+        let mut rest = Vec::new();
+        let _ = session.stdout.read_to_end(&mut rest).await;
+        session.control.wait().await
+    };
+    let lost = tokio::time::timeout(Duration::from_secs(5), lost).await;
+    let asked = engine.list_nodes().await;
+    let begun = engine.start_node(name).await;
+    // The containers of a daemon that is gone go with its next one, whatever is found here.
+    dockerd.start_again().map_err(anyhow::Error::msg)?;
+    let lost = lost.context("the loss is not noticed")?;
+    ensure!(matches!(lost, Err(EngineError::Unreachable { .. })), "{lost:?}");
+    ensure!(matches!(asked, Err(EngineError::Unreachable { .. })), "{asked:?}");
+    ensure!(matches!(begun, Err(EngineError::Unreachable { .. })), "{begun:?}");
+    // Docker 20.10 ends what a daemon that was killed has left, and takes that for the user's wish.
+    engine.start_node(name).await.context("what was left is started")?;
+    dockerd.stop().and_then(|()| dockerd.start_again()).map_err(anyhow::Error::msg)?;
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        let run = engine.inspect_node(name).await?.context("the node is there")?.run;
+        if run == RunState::Running {
+            break;
+        }
+        ensure!(Instant::now() < deadline, "it is still {run:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    ensure!(run_program(&engine, name, request("both"), None).await?.text() == "to stdout\n");
+    for kind in [ResourceKind::Node, ResourceKind::Volume, ResourceKind::Network] {
+        engine.remove(&kind, name).await?;
+    }
     Ok(())
 }
