@@ -1,7 +1,7 @@
 //! The walk of the README, from nothing to an application that answers, through every failure that it has to outlive.
 //!
-//! One cluster on real Podman with the real node image, and the steps in their order: each starts from what the ones
-//! before it left, as a user's do. A machine without Podman or the image skips them, with the reason.
+//! On each engine one cluster with the real node image, and the steps in their order: each starts from what the ones
+//! before it left, as a user's do. A machine without an engine or the image skips them, with the reason.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -9,6 +9,10 @@
     reason = "a test without the test harness, and its own way to run programs"
 )]
 
+#[path = "support/dockerd.rs"]
+mod dockerd;
+#[path = "walk/engine.rs"]
+mod engine;
 #[path = "walk/suite.rs"]
 mod suite;
 
@@ -38,7 +42,7 @@ type Step = (&'static str, fn(&Suite) -> Outcome);
 const STEPS: [Step; 14] = [
     ("up_ends_with_a_cluster_that_answers", up),
     ("up_again_changes_nothing", up_again),
-    ("the_image_is_loaded_from_podman", load),
+    ("the_image_is_loaded_from_the_engine", load),
     ("the_image_again_moves_no_layer", load_again),
     ("the_application_answers_through_the_ingress", apply),
     ("what_it_keeps_outlives_its_pods", delete_pods),
@@ -56,31 +60,31 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // The steps are a story.
     arguments.test_threads = Some(1);
-    let suite = match Suite::new() {
-        Ok(suite) => Some(Arc::new(suite)),
-        Err(reason) => {
-            eprintln!("skipped: {reason}");
-            None
-        }
-    };
-    let trials = STEPS.into_iter().map(|(name, step)| {
+    let trials = engine::ALL.into_iter().flat_map(|engine| story(engine, &arguments)).collect();
+    // Whatever happens, a cluster goes with the last one who knows its suite.
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// The steps on one engine; those that this machine cannot go are left out, with the reason.
+fn story(engine: &str, arguments: &Arguments) -> Vec<Trial> {
+    let names = STEPS.map(|(name, _)| format!("{engine}::{name}"));
+    let asked = arguments.filter.as_ref().is_none_or(|filter| names.iter().any(|name| name.contains(filter.as_str())));
+    let suite = if asked && !arguments.list { Suite::new(engine) } else { Err("not asked for".to_owned()) };
+    if let (true, Err(reason)) = (asked && !arguments.list, &suite) {
+        eprintln!("skipped: {engine}: {reason}");
+    }
+    let suite = suite.ok().map(Arc::new);
+    let may_mount = native().is_superuser();
+    if suite.is_some() && !may_mount {
+        eprintln!("skipped, since only the superuser may mount: {engine}::{FULL_DISK}");
+    }
+    let trial = |(name, (step_name, step)): (String, Step)| {
+        let left_out = suite.is_none() || (step_name == FULL_DISK && !may_mount);
         let suite = suite.clone();
         let run = move || suite.map_or(Ok(()), |suite| suite.step(step)).map_err(Failed::from);
-        Trial::test(name, run)
-    });
-    let skipped = suite.is_none();
-    let may_mount = native().is_superuser();
-    if !skipped && !may_mount {
-        eprintln!("skipped, since only the superuser may mount: {FULL_DISK}");
-    }
-    let left_out = |trial: &Trial| skipped || (trial.name() == FULL_DISK && !may_mount);
-    let trials = trials.map(|trial| {
-        let left_out = left_out(&trial);
-        trial.with_ignored_flag(left_out)
-    });
-    let trials = trials.collect();
-    // Whatever happens, the cluster goes with the last one who knows the suite.
-    libtest_mimic::run(&arguments, trials).exit_code()
+        Trial::test(name, run).with_ignored_flag(left_out)
+    };
+    names.into_iter().zip(STEPS).map(trial).collect()
 }
 
 fn up(suite: &Suite) -> Outcome {
@@ -226,13 +230,13 @@ fn kill_inside(suite: &Suite) -> Outcome {
 
 fn kill_first(suite: &Suite) -> Outcome {
     let http = suite.http()?;
-    let pid = suite.podman_ok(["inspect", "--format", "{{.State.Pid}}", NODE])?;
+    let pid = suite.client_ok(["inspect", "--format", "{{.State.Pid}}", NODE])?;
     let acknowledged = suite.writing("first", || {
         let killed = suite.command("/bin/kill").args(["-9", pid.trim()]).status().unwrap();
         assert!(killed.success());
         // The engine's restart policy brings it back; nobody is asked.
         eventually("the engine started the node again", || {
-            let now = suite.podman_ok(["inspect", "--format", "{{.State.Pid}}", NODE])?;
+            let now = suite.client_ok(["inspect", "--format", "{{.State.Pid}}", NODE])?;
             if now.trim() != "0" && now != pid { Ok(()) } else { Err(format!("process {now}")) }
         })?;
         suite.healthy(NODE)
@@ -243,7 +247,7 @@ fn kill_first(suite: &Suite) -> Outcome {
 
 fn kill_by_engine(suite: &Suite) -> Outcome {
     let http = suite.http()?;
-    suite.podman_ok(["kill", "--signal", "KILL", NODE])?;
+    suite.client_ok(["kill", "--signal", "KILL", NODE])?;
     suite.sandbar(["start", CLUSTER])?;
     eventually("the application answers", || get(http, HOST)).map(drop)
 }
@@ -276,7 +280,7 @@ fn full_disk(suite: &Suite) -> Outcome {
     let label = format!("dev.sandbar.cluster={name}");
     let device = format!("device={}", path(&disk.0));
     // A volume of ours that is there already is used.
-    suite.podman_ok([
+    suite.client_ok([
         "volume",
         "create",
         "--label",

@@ -1,4 +1,4 @@
-//! The one cluster of the walk, and what a user has at hand: the CLI, an ordinary kubectl, an HTTP client, Podman.
+//! The one cluster of a walk, and what a user has at hand: the CLI, an ordinary kubectl, an HTTP client, the engine's own.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use sandbar::platform::native;
 use serde_json::Value;
 
+use crate::engine::Engine;
+
 /// Name of the cluster, and so of nothing that a user has.
 pub const CLUSTER: &str = "sandbar-walk";
 /// Name of its container, network and volume.
@@ -27,7 +29,7 @@ pub type Outcome<T = ()> = Result<T, String>;
 /// The surroundings of the walk.
 pub struct Suite {
     home: tempfile::TempDir,
-    podman: PathBuf,
+    engine: Engine,
     /// The report of the first `up`, or why there is none.
     up: OnceLock<Outcome<Value>>,
     kubectl: OnceLock<Outcome<PathBuf>>,
@@ -36,19 +38,11 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// The surroundings, or why this machine has not what the walk needs.
-    pub fn new() -> Outcome<Self> {
-        let podman = ["/usr/local/bin/podman", "/usr/bin/podman"]
-            .into_iter()
-            .map(PathBuf::from)
-            .find(|path| path.is_file())
-            .ok_or("podman is not installed")?;
+    /// The surroundings on that engine, or why this machine has not what the walk needs.
+    pub fn new(engine: &str) -> Outcome<Self> {
+        let engine = Engine::with_image(engine, &Self::image())?;
         let home = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let suite =
-            Self { home, podman, up: OnceLock::new(), kubectl: OnceLock::new(), failed: AtomicBool::new(false) };
-        let image = Self::image();
-        let present = suite.podman(["image", "exists", &image])?.status.success();
-        if present { Ok(suite) } else { Err(format!("there is no image {image}; `make image` builds it")) }
+        Ok(Self { home, engine, up: OnceLock::new(), kubectl: OnceLock::new(), failed: AtomicBool::new(false) })
     }
 
     /// Goes a step, unless one before it failed.
@@ -114,12 +108,12 @@ impl Suite {
     pub fn kubectl_command(&self) -> Outcome<Command> {
         let program = self.kubectl.get_or_init(|| {
             let folder = self.folder("bin")?;
-            let made = self.podman_ok(["create", "--entrypoint", "/nothing", &Self::image()])?;
+            let made = self.client_ok(["create", "--entrypoint", "/nothing", &Self::image()])?;
             let container = made.trim();
             let program = folder.join("sandbar-node");
-            let copied = self.podman_ok(["cp", &format!("{container}:/usr/bin/sandbar-node"), &path(&program)]);
-            // The image declares a volume, which Podman makes for a container without one.
-            self.podman_ok(["rm", "--volumes", container])?;
+            let copied = self.client_ok(["cp", &format!("{container}:/usr/bin/sandbar-node"), &path(&program)]);
+            // The image declares a volume, which the engine makes for a container without one.
+            self.client_ok(["rm", "--volumes", container])?;
             copied?;
             let link = folder.join("kubectl");
             symlink("sandbar-node", &link).map_err(|error| error.to_string())?;
@@ -128,22 +122,22 @@ impl Suite {
         Ok(self.command(program.as_ref().map_err(Clone::clone)?))
     }
 
-    /// Runs Podman and returns how it ended.
-    pub fn podman<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Outcome<Output> {
-        output(self.command(&self.podman).args(arguments))
+    /// Runs the engine's own client and returns how it ended.
+    pub fn client<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Outcome<Output> {
+        output(self.command(self.engine.client()).args(arguments))
     }
 
-    /// Runs Podman, which has to end with 0, and returns what it printed.
-    pub fn podman_ok<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Outcome<String> {
-        succeed(self.command(&self.podman).args(arguments))
+    /// Runs the engine's own client, which has to end with 0, and returns what it printed.
+    pub fn client_ok<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Outcome<String> {
+        succeed(self.command(self.engine.client()).args(arguments))
     }
 
-    /// Names of everything of this cluster that Podman has.
+    /// Names of everything of this cluster that the engine has.
     pub fn resources(&self) -> Outcome<Vec<String>> {
         let mut names = Vec::new();
         for kind in [&["ps", "--all"][..], &["volume", "ls"], &["network", "ls"]] {
             let form = if kind[0] == "ps" { "{{.Names}}" } else { "{{.Name}}" };
-            let listed = self.podman_ok(kind.iter().copied().chain(["--format", form]))?;
+            let listed = self.client_ok(kind.iter().copied().chain(["--format", form]))?;
             names
                 .extend(listed.lines().filter(|name| name.contains(CLUSTER)).map(|name| format!("{} {name}", kind[0])));
         }
@@ -154,7 +148,7 @@ impl Suite {
     pub fn healthy(&self, node: &str) -> Outcome {
         eventually("the node is healthy", || {
             let status = ["exec", node, "/usr/bin/sandbarctl", "status", "--wait", "healthy", "--timeout", "60s"];
-            let output = self.podman(status)?;
+            let output = self.client(status)?;
             if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stdout).into_owned()) }
         })
     }
@@ -165,7 +159,7 @@ impl Suite {
             "n=0; for p in /proc/[0-9]*; do read -r c <$p/comm && [ \"$c\" = {program} ] && kill -9 \"${{p#/proc/}}\" \
              && n=1; done 2>/dev/null; [ $n = 1 ]"
         );
-        self.podman_ok(["exec", NODE, "/bin/sh", "-c", &script]).map(drop)
+        self.client_ok(["exec", NODE, "/bin/sh", "-c", &script]).map(drop)
     }
 
     /// Writes objects one after the other while something happens, which begins once a few were acknowledged; their
@@ -225,6 +219,7 @@ impl Suite {
             .env("HOME", self.home.path())
             .env("SANDBAR_HOME", self.home.path().join("sandbar"))
             .env("KUBECONFIG", self.kubeconfig())
+            .envs(self.engine.environment())
             .stdin(Stdio::null());
         command
     }
@@ -245,7 +240,7 @@ impl Suite {
             arguments.push(format!("--ulimit=nofile={hard}:{hard}"));
         }
         arguments.push(path(&folder));
-        self.podman_ok(arguments).map(drop)
+        self.client_ok(arguments).map(drop)
     }
 }
 
