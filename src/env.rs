@@ -28,6 +28,8 @@ pub struct Env {
     pub docker_context: Option<String>,
     /// `DOCKER_CONFIG`, where the settings of Docker's client are.
     pub docker_config: Option<PathBuf>,
+    /// `DOCKER_TLS_VERIFY`: `DOCKER_HOST` speaks TLS.
+    pub docker_tls_verify: bool,
     /// `TMPDIR`, where Podman Machine has its sockets.
     pub temporary_dir: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`, where a user's own sockets are.
@@ -66,6 +68,7 @@ impl Env {
             docker_host: text("DOCKER_HOST"),
             docker_context: text("DOCKER_CONTEXT"),
             docker_config: path("DOCKER_CONFIG"),
+            docker_tls_verify: set("DOCKER_TLS_VERIFY").is_some(),
             temporary_dir: path("TMPDIR"),
             xdg_runtime_dir: path("XDG_RUNTIME_DIR"),
             sandbar_home: path("SANDBAR_HOME"),

@@ -56,13 +56,22 @@ pub(super) fn chosen(env: &Env) -> Option<Chosen> {
 }
 
 fn current(file: &Path) -> Option<String> {
-    let text = fs_err::read_to_string(file).ok()?;
-    let settings = serde_json::from_str::<Settings>(&text);
-    let settings = settings.inspect_err(|error| tracing::debug!(%error, file = %file.display(), "passed over"));
-    Some(settings.ok()?.current)
+    let read = || serde_json::from_str::<Settings>(&fs_err::read_to_string(file)?).map_err(std::io::Error::from);
+    match read() {
+        Ok(settings) => Some(settings.current),
+        Err(error) => {
+            tracing::debug!(%error, file = %file.display(), "Docker's settings are passed over");
+            None
+        }
+    }
 }
 
 impl Chosen {
+    /// Whether it has certificates of its own, so that its engine speaks TLS.
+    pub fn has_certificates(&self) -> bool {
+        self.folder.join("contexts/tls").join(digest(&self.name)).join("docker").is_dir()
+    }
+
     /// The address of its engine, or why there is none.
     pub fn host(&self) -> Result<String, String> {
         let file = self.folder.join("contexts/meta").join(digest(&self.name)).join("meta.json");
@@ -142,6 +151,10 @@ pub(super) mod tests {
             "Endpoints":{"docker":{"Host":"unix:///home/me/.colima/default/docker.sock","SkipTLSVerify":false}}}"#;
         context(folder.path(), "colima", colima);
         assert_eq!(host("colima").unwrap(), "unix:///home/me/.colima/default/docker.sock");
+        let colima = Chosen { name: "colima".into(), by_environment: true, folder: folder.path().to_owned() };
+        assert!(!colima.has_certificates());
+        write(folder.path(), &format!("contexts/tls/{}/docker/ca.pem", digest("colima")), "");
+        assert!(colima.has_certificates());
         assert_eq!(host("none").unwrap_err(), format!("there is no such context in {}", folder.path().display()));
         context(folder.path(), "bare", r#"{"Name":"bare","Endpoints":{"kubernetes":{"Host":"https://k"}}}"#);
         assert!(host("bare").unwrap_err().ends_with("/meta.json names no host"));

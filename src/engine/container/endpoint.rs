@@ -61,7 +61,7 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Endpoint {
-    /// Understands `unix:///path`, `/path`, `tcp://host:port` and `http://host:port`.
+    /// Understands `unix:///path`, `/path`, `tcp://host:port` and `http://host:port`; a port left out is Docker's 2375.
     pub fn parse(text: &str) -> Result<Self, String> {
         let absolute = |path: &str| {
             let path = PathBuf::from(path);
@@ -69,7 +69,7 @@ impl Endpoint {
         };
         match text.split_once("://") {
             Some(("unix", path)) => absolute(path),
-            Some(("tcp" | "http", address)) => Ok(Self::Tcp(address.trim_end_matches('/').to_owned())),
+            Some(("tcp" | "http", address)) => Ok(Self::Tcp(with_port(address.trim_end_matches('/')))),
             Some((scheme, _)) => Err(format!("{scheme}:// is not supported; unix:// and tcp:// are")),
             None => absolute(text),
         }
@@ -171,6 +171,11 @@ impl Endpoint {
     }
 }
 
+fn with_port(address: &str) -> String {
+    let host_alone = address.ends_with(']') || !address.contains(':');
+    if host_alone { format!("{address}:2375") } else { address.to_owned() }
+}
+
 /// The version in `Docker/20.10.24+dfsg1 (linux)`, without what a distribution adds to it.
 fn docker_version(server: &str) -> Option<String> {
     let version = server.strip_prefix("Docker/")?.split([' ', '+']).next()?;
@@ -200,6 +205,9 @@ mod tests {
             ("unix:///run/podman/podman.sock", unix("/run/podman/podman.sock")),
             ("/run/docker.sock", unix("/run/docker.sock")),
             ("tcp://127.0.0.1:2375/", Ok(Endpoint::Tcp("127.0.0.1:2375".into()))),
+            ("tcp://engine", Ok(Endpoint::Tcp("engine:2375".into()))),
+            ("tcp://[::1]", Ok(Endpoint::Tcp("[::1]:2375".into()))),
+            ("tcp://[::1]:1", Ok(Endpoint::Tcp("[::1]:1".into()))),
             ("ssh://core@host", Err("ssh:// is not supported; unix:// and tcp:// are".into())),
             ("unix://relative", Err("unix://relative is not an absolute path".into())),
         ];

@@ -100,7 +100,7 @@ impl Look<'_> {
             return vec![self.named("podman", text, "CONTAINER_HOST")];
         }
         if let Some(text) = self.env.docker_host.as_ref().filter(|_| docker) {
-            return vec![self.named("docker", text, "DOCKER_HOST")];
+            return vec![self.plain("docker", text, "DOCKER_HOST", self.env.docker_tls_verify)];
         }
         let context = if docker { docker_context::chosen(self.env) } else { None };
         if let Some(context) = context.as_ref().filter(|context| context.by_environment) {
@@ -139,10 +139,22 @@ impl Look<'_> {
         }
     }
 
+    /// The same, unless it would have to be TLS: plain HTTP to such a port says nothing that helps.
+    fn plain(&self, engine: &'static str, text: &str, by: &str, tls: bool) -> Step {
+        match self.named(engine, text, by) {
+            Step::Ask(Candidate { endpoint: Endpoint::Tcp(_), .. }) if tls => Step::Fail(EngineError::Unreachable {
+                engine: engine.to_owned(),
+                endpoint: with_name(text, Some(by)),
+                reason: "TLS is not supported; unix:// and tcp:// without it are".to_owned(),
+            }),
+            step => step,
+        }
+    }
+
     fn of_context(&self, context: &Chosen) -> Step {
         let by = format!("context {}", context.name);
         match context.host() {
-            Ok(host) => self.named("docker", &host, &by),
+            Ok(host) => self.plain("docker", &host, &by, context.has_certificates()),
             Err(reason) => Step::Fail(EngineError::Unreachable { engine: "docker".into(), endpoint: by, reason }),
         }
     }
@@ -365,6 +377,11 @@ mod tests {
         assert_eq!(laptop.any(), [missing]);
         laptop.env.docker_host = Some("tcp://engine:2375".into());
         assert_eq!(laptop.any(), ["docker:tcp://engine:2375 (DOCKER_HOST)"]);
+        laptop.env.docker_tls_verify = true;
+        let refused = "fail:docker is installed, but its API at tcp://engine:2375 (DOCKER_HOST) does not answer: TLS is not \
+                       supported; unix:// and tcp:// without it are";
+        assert_eq!(laptop.any(), [refused]);
+        laptop.env.docker_tls_verify = false;
         laptop.env.container_host = Some("unix:///run/user/7/p.sock".into());
         assert_eq!(laptop.any(), ["podman:unix:///run/user/7/p.sock (CONTAINER_HOST)!"]);
         // Each variable is about its own engine.
