@@ -39,11 +39,12 @@ const KUBECONFIG: &str = "# mine\napiVersion: v1\nkind: Config\nclusters: []\nco
 type Step = (&'static str, fn(&Suite) -> Outcome);
 
 /// The steps in their order.
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     ("up_ends_with_a_cluster_that_answers", up),
     ("up_again_changes_nothing", up_again),
     ("the_image_is_loaded_from_the_engine", load),
     ("the_image_again_moves_no_layer", load_again),
+    ("an_image_with_one_more_layer_moves_that_layer", load_more),
     ("the_application_answers_through_the_ingress", apply),
     ("what_it_keeps_outlives_its_pods", delete_pods),
     ("logs_exec_and_forwarding_work", streams),
@@ -134,6 +135,21 @@ fn load_again(suite: &Suite) -> Outcome {
     suite.up()?;
     let report = json(&suite.sandbar(["image", "load", IMAGE, "--cluster", CLUSTER, "--output", "json"])?)?;
     assert_eq!(report.pointer("/images/0/layersMoved"), Some(&0.into()), "{report}");
+    Ok(())
+}
+
+fn load_more(suite: &Suite) -> Outcome {
+    const MORE: &str = "localhost/hello:more";
+    suite.up()?;
+    let folder = suite.folder("more")?;
+    fs::write(folder.join("more"), "more").unwrap();
+    fs::write(folder.join("Containerfile"), format!("FROM {IMAGE}\nCOPY more /more\n")).unwrap();
+    suite.build(&folder, MORE)?;
+    let report = json(&suite.sandbar(["image", "load", MORE, "--cluster", CLUSTER, "--output", "json"])?)?;
+    suite.client_ok(["image", "rm", MORE])?;
+    assert_eq!(text(&report, "/images/0/name")?, MORE);
+    assert_eq!(report.pointer("/images/0/layersMoved"), Some(&1.into()), "{report}");
+    assert_eq!(report.pointer("/images/0/layersPresent"), Some(&1.into()), "{report}");
     Ok(())
 }
 

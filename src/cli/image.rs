@@ -71,6 +71,8 @@ async fn load(context: &Context, args: LoadArgs) -> Result<(), Failure> {
     let name = target::cluster(context, args.cluster)?;
     let found = cluster::find(&context.host(), &name).await?;
     let node = node_of(&found.engine, &name);
+    let folder = context.store.dirs().cache.clone();
+    context.platform.create_private_dir(&folder)?;
     let mut all = Vec::new();
     for image in args.images {
         let phase = phase(context.reporter.as_ref(), "load", format!("loading {image}"));
@@ -80,6 +82,7 @@ async fn load(context: &Context, args: LoadArgs) -> Result<(), Failure> {
             node: &node,
             source: source(context, &image),
             names: args.tags.clone(),
+            folder: &folder,
         };
         let loaded = image::load(request, &|done, total| phase.bytes(done, total)).await;
         let loaded = loaded.map_err(|error| failure(&image, error))?;

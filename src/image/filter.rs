@@ -39,6 +39,14 @@ pub(super) fn promised_digest(path: &str) -> Option<String> {
     is_hex.then(|| format!("sha256:{hex}"))
 }
 
+/// Whether an archive begins as Docker before 25 writes it: layers in folders named after something else than their
+/// content. `start` is its first header.
+pub(super) fn hides_digests(start: &[u8]) -> bool {
+    let (hex, rest) = start.split_at(start.len().min(64));
+    let is_hex = hex.len() == 64 && hex.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_hex && (rest.starts_with(b"/") || rest.starts_with(b".json"))
+}
+
 /// The archive without what is to be left out; bytes of content that pass are added to `moved`. One that breaks off is
 /// an error that says where, see [`super::ImageError`].
 pub(super) fn filter(from: Reader, leave_out: LeaveOut, moved: Arc<AtomicU64>) -> Reader {
@@ -191,8 +199,8 @@ pub(super) fn is_compressed(start: &[u8]) -> bool {
 }
 
 /// The first bytes of a stream, and the stream as it was.
-pub(super) async fn peek(mut from: Reader) -> Result<(Vec<u8>, Reader), ImageError> {
-    let mut start = vec![0; 4];
+pub(super) async fn peek(mut from: Reader, length: usize) -> Result<(Vec<u8>, Reader), ImageError> {
+    let mut start = vec![0; length];
     let mut read = 0;
     while read < start.len() {
         match from.read(&mut start[read..]).await.map_err(ImageError::Read)? {

@@ -1,7 +1,7 @@
 //! The way of an image into a node: what is it, what does the node lack, send that.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::ImageError;
 use super::archive::{Archive, ArchivedImage, Opened};
-use super::filter::{LeaveOut, counted, filter, is_compressed, peek};
+use super::filter::{LeaveOut, counted, filter, hides_digests, is_compressed, peek};
 use super::header::{BLOCK, padding};
 use crate::engine::{Engine, EngineError, ImageInfo, Reader};
 use crate::node::{ImportedImage, Node, NodeError};
@@ -49,6 +49,8 @@ pub struct Request<'a> {
     pub source: Source,
     /// Names for it in place of those that it has; only for a source with one image.
     pub names: Vec<String>,
+    /// Folder for a file that has to be put aside meanwhile.
+    pub folder: &'a Path,
 }
 
 /// An image that is in the node now.
@@ -72,8 +74,8 @@ pub async fn load(
     request: Request<'_>,
     progress: &(dyn Fn(u64, Option<u64>) + Sync),
 ) -> Result<Vec<Loaded>, ImageError> {
-    let Request { engine, node_name, node, source, names } = request;
-    let job = Job { engine, node_name, node, names, progress };
+    let Request { engine, node_name, node, source, names, folder } = request;
+    let job = Job { engine, node_name, node, names, folder, progress };
     match source {
         Source::Engine(reference) => job.engine_image(&reference).await,
         Source::File(path) => job.file(path).await,
@@ -81,11 +83,22 @@ pub async fn load(
     }
 }
 
+/// What to do with an image of the engine, once the node has said what it lacks.
+enum Decision {
+    /// Nothing any more: the node had it.
+    Tagged(Vec<Loaded>),
+    /// It is on its way.
+    Sent,
+    /// This archive does not tell in time what could be left out of it.
+    PutAside(Reader),
+}
+
 struct Job<'a> {
     engine: &'a dyn Engine,
     node_name: &'a str,
     node: &'a dyn Node,
     names: Vec<String>,
+    folder: &'a Path,
     progress: &'a (dyn Fn(u64, Option<u64>) + Sync),
 }
 
@@ -115,33 +128,50 @@ impl Job<'_> {
             };
             if missing.is_empty() {
                 let tagged = self.tag_only(&image.id, &names, image.diff_ids.len()).await?;
-                if tagged.is_some() {
-                    return Ok::<_, ImageError>(tagged);
+                if let Some(loaded) = tagged {
+                    return Ok::<_, ImageError>(Decision::Tagged(loaded));
                 }
             }
             let archive = match begun {
                 Some(archive) => archive?,
                 None => export.await?,
             };
-            let digests = image.diff_ids.iter().filter(|layer| !missing.contains(*layer)).cloned().collect();
+            let digests: HashSet<_> =
+                image.diff_ids.iter().filter(|layer| !missing.contains(*layer)).cloned().collect();
+            let (start, archive) = peek(archive, BLOCK).await?;
+            if !digests.is_empty() && hides_digests(&start) {
+                return Ok(Decision::PutAside(archive));
+            }
             let leave_out = LeaveOut { digests, ..LeaveOut::default() };
             // Nobody takes it where the node has failed already, which is told by the other side.
             let _ = hand_over.send(filter(archive, leave_out, moved.clone()));
-            Ok(None)
+            Ok(Decision::Sent)
         };
         let (mut deciding, mut sending) = (pin!(decide), pin!(self.send(archive, &names, &moved, None)));
         let mut decided = false;
         let sent = loop {
             tokio::select! {
                 decision = &mut deciding, if !decided => match decision? {
-                    Some(loaded) => return Ok(loaded),
-                    None => decided = true,
+                    Decision::Tagged(loaded) => return Ok(loaded),
+                    Decision::PutAside(archive) => return self.put_aside(archive, names.clone()).await,
+                    Decision::Sent => decided = true,
                 },
                 sent = &mut sending => break sent,
             }
         };
         let again = async || Ok::<_, ImageError>(self.engine.export_image(reference).await?);
         self.or_again(sent, again, &names).await
+    }
+
+    /// An archive whose order tells too late which layer is which: it is written down first.
+    async fn put_aside(&self, mut archive: Reader, names: Vec<String>) -> Result<Vec<Loaded>, ImageError> {
+        let aside = |source| ImageError::PutAside { folder: self.folder.to_owned(), source };
+        let file = tempfile::Builder::new().prefix("image-").suffix(".tar").tempfile_in(self.folder).map_err(aside)?;
+        let mut to = tokio::fs::File::from_std(file.reopen().map_err(aside)?);
+        tokio::io::copy(&mut archive, &mut to).await.map_err(aside)?;
+        to.flush().await.map_err(aside)?;
+        let &Self { engine, node_name, node, folder, progress, .. } = self;
+        Job { engine, node_name, node, names, folder, progress }.file(file.path().to_owned()).await
     }
 
     async fn file(&self, path: PathBuf) -> Result<Vec<Loaded>, ImageError> {
@@ -199,7 +229,7 @@ impl Job<'_> {
 
     /// A stream is seen once: what the node holds is asked before, and files are known by their digests alone.
     async fn stream(&self, stream: Reader) -> Result<Vec<Loaded>, ImageError> {
-        let (start, stream) = peek(stream).await?;
+        let (start, stream) = peek(stream, 4).await?;
         if start.is_empty() {
             return Err(ImageError::Empty);
         }

@@ -27,6 +27,15 @@ pub enum ImageError {
         /// What was asked for.
         reference: String,
     },
+    /// The engine's archive could not be written down.
+    #[error("cannot write the image to {}", folder.display())]
+    PutAside {
+        /// Where to.
+        folder: PathBuf,
+        /// The system's words.
+        #[source]
+        source: std::io::Error,
+    },
     /// A file could not be opened.
     #[error("cannot open {}", path.display())]
     Open {

@@ -121,6 +121,7 @@ impl Scene {
             node: &self.node,
             source,
             names: names.iter().map(|&name| name.to_owned()).collect(),
+            folder: self.folder.path(),
         };
         load(request, &|done, total| self.told.lock().unwrap().push((done, total))).await
     }
@@ -292,4 +293,21 @@ async fn the_image_of_an_index_that_fits_is_taken() {
     let told = archive.images("riscv64").unwrap_err().to_string();
     assert_eq!(told, "image localhost/multi:1 is for arm64, amd64, the node is riscv64");
     let _: Value = serde_json::from_slice(&inner).unwrap();
+}
+
+#[test]
+fn an_archive_of_an_older_docker_is_known_by_its_first_file() {
+    let first = |name: &str| tar(&[(name.to_owned(), Vec::new())]);
+    let hex = hex(b"any");
+    for (name, expected) in [
+        (format!("{hex}/VERSION"), true),
+        (format!("{hex}.json"), true),
+        (format!("{hex}.tar"), false),
+        (format!("blobs/sha256/{hex}"), false),
+        ("manifest.json".to_owned(), false),
+        (hex[..60].to_owned(), false),
+    ] {
+        assert_eq!(filter::hides_digests(&first(&name)[..header::BLOCK]), expected, "{name}");
+    }
+    assert!(!filter::hides_digests(b""));
 }

@@ -234,12 +234,18 @@ impl Suite {
         go.current_dir(&example).env("CGO_ENABLED", "0").args(["build", "-o", &path(&program), "."]);
         succeed(&mut go)?;
         fs::copy(example.join("Containerfile"), folder.join("Containerfile")).map_err(|error| error.to_string())?;
-        let mut arguments = vec!["build".to_owned(), "--quiet".to_owned(), "-t".to_owned(), name.to_owned()];
+        self.build(&folder, name)
+    }
+
+    /// Builds an image out of a folder with a `Containerfile`.
+    pub fn build(&self, folder: &Path, name: &str) -> Outcome {
+        let file = path(&folder.join("Containerfile"));
+        let mut arguments = ["build", "--quiet", "-t", name, "-f", &file].map(str::to_owned).to_vec();
         // Podman's own default may be above what it may set.
         if let Some(hard) = native().limits().open_files.hard {
             arguments.push(format!("--ulimit=nofile={hard}:{hard}"));
         }
-        arguments.push(path(&folder));
+        arguments.push(path(folder));
         self.client_ok(arguments).map(drop)
     }
 }
