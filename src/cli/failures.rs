@@ -158,6 +158,11 @@ fn unreachable(engine: &str, endpoint: &str, reason: &str) -> String {
     let variables = ["CONTAINER_HOST", "DOCKER_HOST"];
     if let Some(name) = variables.into_iter().find(|name| endpoint.ends_with(&format!("({name})"))) {
         format!("`{engine} info` says more; check {name}, or unset it")
+    } else if endpoint.ends_with("(where the cluster was made)") {
+        format!(
+            "start that {engine}; if it has another address now, {} says so",
+            if engine == "podman" { "CONTAINER_HOST" } else { "DOCKER_HOST" }
+        )
     } else if endpoint.contains("context ") {
         "`docker context ls` lists the contexts; `docker context use NAME` or DOCKER_CONTEXT chooses one".to_owned()
     } else if engine == "docker" && reason.contains("ermission denied") {
@@ -283,6 +288,7 @@ mod tests {
             ("podman", "unix:///p.sock (CONTAINER_HOST)", "No such file", "check CONTAINER_HOST, or unset it"),
             ("docker", "unix:///c.sock (context colima)", "No such file", "`docker context ls`"),
             ("docker", "context none", "there is no such context in /home/me/.docker", "`docker context ls`"),
+            ("docker", "unix:///c.sock (where the cluster was made)", "No such file", "DOCKER_HOST says so"),
             ("docker", socket, "Permission denied (os error 13)", "usermod -aG docker"),
             ("docker", socket, "there is no such socket", "systemctl start docker"),
             ("podman", "unix:///p.sock", "no subuid ranges found", "podman info"),

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::ImageError;
 use super::archive::{Archive, ArchivedImage, Opened};
+use super::aside::Aside;
 use super::filter::{LeaveOut, counted, filter, hides_digests, is_compressed, peek};
 use super::header::{BLOCK, padding};
 use crate::engine::{Engine, EngineError, ImageInfo, Reader};
@@ -164,14 +165,10 @@ impl Job<'_> {
     }
 
     /// An archive whose order tells too late which layer is which: it is written down first.
-    async fn put_aside(&self, mut archive: Reader, names: Vec<String>) -> Result<Vec<Loaded>, ImageError> {
-        let aside = |source| ImageError::PutAside { folder: self.folder.to_owned(), source };
-        let file = tempfile::Builder::new().prefix("image-").suffix(".tar").tempfile_in(self.folder).map_err(aside)?;
-        let mut to = tokio::fs::File::from_std(file.reopen().map_err(aside)?);
-        tokio::io::copy(&mut archive, &mut to).await.map_err(aside)?;
-        to.flush().await.map_err(aside)?;
+    async fn put_aside(&self, archive: Reader, names: Vec<String>) -> Result<Vec<Loaded>, ImageError> {
+        let aside = Aside::write(archive, self.folder).await?;
         let &Self { engine, node_name, node, folder, progress, .. } = self;
-        Job { engine, node_name, node, names, folder, progress }.file(file.path().to_owned()).await
+        Job { engine, node_name, node, names, folder, progress }.file(aside.path().to_owned()).await
     }
 
     async fn file(&self, path: PathBuf) -> Result<Vec<Loaded>, ImageError> {

@@ -2,6 +2,7 @@
 //! nothing gets a name in the node before all of it is there and verified, which is the node's part.
 
 mod archive;
+mod aside;
 mod filter;
 mod header;
 mod load;
