@@ -5,6 +5,7 @@ SHELL := /bin/sh
 SANDBAR = $${CARGO_TARGET_DIR:-target}/release/sandbar
 # The same flags everywhere, so that what one target compiles the next finds in the cache.
 GO = CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false" go
+STATICCHECK = $(GO) tool -modfile=$(CURDIR)/images/tools/go.mod staticcheck
 GO_TAGS = -tags "no_aufs no_btrfs no_devmapper no_zfs"
 
 .PHONY: help
@@ -48,11 +49,14 @@ check: ## formatting, lints, unit and command-line tests: the quick part
 
 .PHONY: lint
 lint: ## every linter, of Rust, Go and the shell
+	@scripts/requirements.sh lint
 	@cargo fmt --check
 	@cargo clippy --quiet --locked --all-targets -- -D warnings
 	@unformatted=$$(gofmt -l images/node examples); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted" >&2; exit 1; }
 	@cd images/node && $(GO) vet $(GO_TAGS) ./...
 	@cd examples/hello && $(GO) vet ./...
+	@cd images/node && $(STATICCHECK) $(GO_TAGS) ./...
+	@cd examples/hello && $(STATICCHECK) ./...
 	@shellcheck scripts/*.sh images/build.sh images/*/build.sh .ci/run
 
 .PHONY: test
@@ -61,13 +65,16 @@ test: ## every test there is, real engines included; installs what is missing
 	@$(MAKE) --no-print-directory lint image
 	@cd images/node && $(GO) test $(GO_TAGS) ./...
 	@cargo test --locked
+	@$(MAKE) --no-print-directory reproduce
 
 .PHONY: reproduce
 reproduce: ## build the node image twice and compare
 	@images/build.sh reproduce
 
 .PHONY: bench
-bench: cli image ## measure the figures of docs/performance.md and write its table
+bench: ## measure the figures of docs/performance.md and write its table
+	@scripts/requirements.sh bench
+	@$(MAKE) --no-print-directory cli image
 	@bench/bench.py --sandbar "$(SANDBAR)" --json build/bench.json --write docs/performance.md
 
 .PHONY: clean

@@ -3,6 +3,8 @@
 # each step leaves the digest of its inputs beside its result.
 #   build.sh binaries|seed|base|image|reproduce [ARCHITECTURE]
 # "reproduce" builds all of it a second time, elsewhere and without any cache but Go's, and compares.
+# The base is made out of Debian's packages, which needs no registry. BASE=IMAGE takes one that was made before, of this
+# engine's store or of a registry.
 set -eu
 
 goal=${1:?usage: build.sh binaries|seed|base|image|reproduce [ARCHITECTURE]}
@@ -15,6 +17,7 @@ contract=$(sed -n 's/^[[:space:]]*Version = \([0-9]*\)$/\1/p' "$module/internal/
 tags="no_aufs no_btrfs no_devmapper no_zfs"
 export CGO_ENABLED=0 GOARCH="$architecture" GOFLAGS="-trimpath -buildvcs=false"
 podman=${PODMAN:-podman}
+base_name=${BASE:-localhost/sandbar-base:$architecture}
 # "reproduce" adds this to the name of the second image (the base keeps its name, which goes into the image's history)
 # and to podman's arguments; then no image counts as up to date.
 suffix=
@@ -101,12 +104,15 @@ seed() {
 }
 
 base() {
+	if [ -n "${BASE:-}" ]; then
+		$podman image exists "$BASE" || $podman pull --quiet --platform "linux/$architecture" "$BASE" >/dev/null
+		return
+	fi
 	mkdir -p "$build"
 	epoch=$(epoch_of images/base)
 	inputs=$(printf '%s %s %s' "$(digest_of images/base)" "$epoch" "${SANDBAR_DEBIAN_MIRROR:-}" | sha256sum | cut -d' ' -f1)
-	name=localhost/sandbar-base:$architecture
 	if [ -z "$no_cache" ] && fresh base "$inputs" && [ -e "$build/base/base.tar" ] &&
-		[ "$($podman image inspect --format '{{index .Labels "dev.sandbar.inputs"}}' "$name" 2>/dev/null)" = "$inputs" ]; then
+		[ "$($podman image inspect --format '{{index .Labels "dev.sandbar.inputs"}}' "$base_name" 2>/dev/null)" = "$inputs" ]; then
 		return
 	fi
 	if ! fresh base "$inputs" || [ ! -e "$build/base/base.tar" ]; then
@@ -114,7 +120,7 @@ base() {
 		SOURCE_DATE_EPOCH=$epoch "$root/images/base/build.sh" "$build/base/base.tar" "$architecture" >&2
 	fi
 	printf 'FROM scratch\nADD base.tar /\nCMD ["/bin/sh"]\n' >"$build/base/Containerfile"
-	podman_build "$epoch" -t "$name" --label "dev.sandbar.inputs=$inputs" -f "$build/base/Containerfile" "$build/base"
+	podman_build "$epoch" -t "$base_name" --label "dev.sandbar.inputs=$inputs" -f "$build/base/Containerfile" "$build/base"
 	stamp base "$inputs"
 }
 
@@ -131,11 +137,12 @@ podman_build() {
 
 # shellcheck disable=SC2016 # the inner shell's own variable
 image_inputs() {
-	printf '%s %s' "$(
+	printf '%s %s %s' "$(
 		cd "$build"
-		find node runtime base/base.tar \( -type f -o -type l \) -print0 | LC_ALL=C sort -z |
+		find node runtime \( -type f -o -type l \) -print0 | LC_ALL=C sort -z |
 			xargs -0 sh -c 'for file; do if [ -h "$file" ]; then readlink "$file"; else sha256sum "$file"; fi; done' sh | sha256sum
-	)" "$(sha256sum <"$root/Containerfile")" | sha256sum | cut -d' ' -f1
+	)" "$($podman image inspect --format '{{.Id}}' "$base_name")" "$(sha256sum <"$root/Containerfile")" |
+		sha256sum | cut -d' ' -f1
 }
 
 image() {
@@ -154,7 +161,7 @@ image() {
 	fi
 	say "Building $name"
 	kubernetes=$(cd "$module" && go list -m -f '{{.Version}}' k8s.io/kubernetes)
-	podman_build "$(epoch_of images Containerfile)" -t "$name" --build-arg "BASE=localhost/sandbar-base:$architecture" --build-arg "VERSION=$version" \
+	podman_build "$(epoch_of images Containerfile)" -t "$name" --build-arg "BASE=$base_name" --build-arg "VERSION=$version" \
 		--build-arg "CONTRACT=$contract" --build-arg "KUBERNETES=$kubernetes" --label "dev.sandbar.inputs=$inputs" \
 		-f "$root/Containerfile" "$build"
 	say "$name: $($podman image inspect --format '{{.Id}}' "$name")"

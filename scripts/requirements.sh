@@ -2,33 +2,42 @@
 # Installs the Debian or Ubuntu packages that a goal needs and that are missing: says which and why, and asks on a
 # terminal. Without a terminal it goes ahead when run as root, and so it does anywhere with YES=1.
 #
-# usage: requirements.sh up|test|lint
+# usage: requirements.sh up|test|lint|bench
 set -eu
 
 goal=${1:-}
 
 # One line a requirement: how to see that it is there, the package, what it is for.
 requirements() {
-	cat <<-END
+	case $goal in
+	lint) ;;
+	*) cat <<-END ;;
 		command:podman podman runs the cluster's container
 		command:runc:crun runc starts containers for Podman
 		file:/usr/lib/podman/netavark netavark gives the cluster's container a network
 		file:/usr/lib/podman/aardvark-dns aardvark-dns resolves names in Podman's networks
 		command:iptables iptables forwards ports for Podman
+		command:mmdebstrap mmdebstrap makes the node image's base
+	END
+	esac
+	cat <<-END
 		command:cc gcc links the command-line tool
 		file:/usr/include/stdlib.h libc6-dev links the command-line tool
-		command:mmdebstrap mmdebstrap makes the node image's base where no registry answers
-		command:zstd zstd compresses the node image
-		command:jq jq reads reports in scripts
 	END
 	case $goal in
-	test | lint)
+	test | lint) echo "command:shellcheck shellcheck reads the scripts" ;;
+	bench) cat <<-END ;;
+		command:python3 python3 runs the benchmark
+		command:zstd zstd compresses the node image
+	END
+	esac
+	case $goal in
+	test)
 		cat <<-END
 		command:dockerd docker.io dockerd is started by the tests, privately, as the other engine
 		command:haproxy haproxy is what the ingress controller's tests drive
 		command:nft nftables is what the network's tests drive
 		command:ip iproute2 makes network namespaces for tests
-		command:shellcheck shellcheck reads the scripts
 		END
 		# where the client has a package of its own
 		if apt-cache show docker-cli >/dev/null 2>&1; then
@@ -60,9 +69,9 @@ present() {
 }
 
 case $goal in
-up | test | lint) ;;
+up | test | lint | bench) ;;
 *)
-	echo "usage: $0 up|test|lint" >&2
+	echo "usage: $0 up|test|lint|bench" >&2
 	exit 2
 	;;
 esac
