@@ -13,6 +13,12 @@
 mod dockerd;
 #[path = "walk/engine.rs"]
 mod engine;
+#[path = "walk/interrupted.rs"]
+mod interrupted;
+#[path = "walk/pods.rs"]
+mod pods;
+#[path = "walk/settings.rs"]
+mod settings;
 #[path = "walk/suite.rs"]
 mod suite;
 
@@ -39,7 +45,7 @@ const KUBECONFIG: &str = "# mine\napiVersion: v1\nkind: Config\nclusters: []\nco
 type Step = (&'static str, fn(&Suite) -> Outcome);
 
 /// The steps in their order.
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 18] = [
     ("up_ends_with_a_cluster_that_answers", up),
     ("up_again_changes_nothing", up_again),
     ("the_image_is_loaded_from_the_engine", load),
@@ -47,12 +53,15 @@ const STEPS: [Step; 15] = [
     ("an_image_with_one_more_layer_moves_that_layer", load_more),
     ("the_application_answers_through_the_ingress", apply),
     ("what_it_keeps_outlives_its_pods", delete_pods),
-    ("logs_exec_and_forwarding_work", streams),
+    ("logs_exec_attach_cp_and_forwarding_work", pods::streams),
+    ("pods_reach_what_is_outside", pods::way_out),
+    ("the_nodes_own_programs_work", pods::nodes_own),
     ("stop_and_start_keep_everything", stop_and_start),
     ("killed_processes_of_the_node_heal_and_lose_nothing", kill_inside),
     ("a_killed_first_process_heals", kill_first),
     ("start_heals_what_the_engine_was_told_to_kill", kill_by_engine),
-    ("two_clusters_live_side_by_side", side_by_side),
+    ("two_clusters_live_side_by_side", settings::side_by_side),
+    ("up_can_be_ended_in_the_middle", interrupted::up_in_the_middle),
     (FULL_DISK, full_disk),
     ("rm_leaves_nothing", remove),
 ];
@@ -184,34 +193,6 @@ fn delete_pods(suite: &Suite) -> Outcome {
     Ok(())
 }
 
-fn streams(suite: &Suite) -> Outcome {
-    suite.up()?;
-    let pod = suite.kubectl(["get", "pod", "--selector", "app.kubernetes.io/name=hello", "--output", "name"])?;
-    let pod = pod.lines().next().ok_or("no pod")?.to_owned();
-    suite.kubectl(["logs", &pod])?;
-    let name = pod.trim_start_matches("pod/").to_owned();
-    // The image is one program without a shell; the node's own image has one.
-    let error = suite.kubectl(["exec", &name, "--", "/nothing"]).unwrap_err();
-    assert!(error.contains("/nothing"), "{error}");
-    let forward = suite.folder("forward")?.join("log");
-    let log = fs::File::create(&forward).unwrap();
-    let mut child = suite
-        .kubectl_command()?
-        .args(["port-forward", &pod, ":8080"])
-        .stdout(log)
-        .spawn()
-        .map_err(|e| e.to_string())?;
-    let answer = eventually("the forwarded port answers", || {
-        let text = fs::read_to_string(&forward).unwrap();
-        let port = text.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<u16>().ok());
-        get((std::net::Ipv4Addr::LOCALHOST, port.ok_or_else(|| text.clone())?).into(), "any")
-    });
-    child.kill().map_err(|error| error.to_string())?;
-    child.wait().map_err(|error| error.to_string())?;
-    assert!(answer?.contains("Hello from the edge!"));
-    Ok(())
-}
-
 fn stop_and_start(suite: &Suite) -> Outcome {
     let http = suite.http()?;
     let addresses = suite.up()?["addresses"].clone();
@@ -233,6 +214,7 @@ fn stop_and_start(suite: &Suite) -> Outcome {
 fn kill_inside(suite: &Suite) -> Outcome {
     let http = suite.http()?;
     for program in ["haproxy", "containerd", "sandbar-node"] {
+        let pods = containers(suite)?;
         let acknowledged = suite.writing(program, || {
             suite.kill_in_node(program).map_err(|error| format!("{program}: {error}"))?;
             suite.healthy(NODE).map_err(|error| format!("after {program} was killed: {error}"))
@@ -240,8 +222,16 @@ fn kill_inside(suite: &Suite) -> Outcome {
         eventually("the application answers", || get(http, HOST))?;
         suite.has(&acknowledged)?;
         suite.kubectl(["rollout", "status", "deployment/hello", "--timeout=120s"])?;
+        assert_eq!(containers(suite)?, pods, "the same containers go on after {program} was killed");
     }
     Ok(())
+}
+
+/// The application's containers, and how often each was restarted.
+fn containers(suite: &Suite) -> Outcome<String> {
+    let each = "{range .items[*].status.containerStatuses[*]}{.containerID} {.restartCount}{\"\\n\"}{end}";
+    let form = format!("jsonpath={each}");
+    suite.kubectl(["get", "pod", "--selector", "app.kubernetes.io/name=hello", "--output", &form])
 }
 
 fn kill_first(suite: &Suite) -> Outcome {
@@ -266,27 +256,6 @@ fn kill_by_engine(suite: &Suite) -> Outcome {
     suite.client_ok(["kill", "--signal", "KILL", NODE])?;
     suite.sandbar(["start", CLUSTER])?;
     eventually("the application answers", || get(http, HOST)).map(drop)
-}
-
-fn side_by_side(suite: &Suite) -> Outcome {
-    let other = format!("{CLUSTER}-2");
-    let first = suite.up()?;
-    let made = suite.sandbar(["up", &other, "--output", "json", "--timeout", "3m"]).and_then(|text| json(&text));
-    let check = made.and_then(|second| {
-        for what in ["/addresses/api", "/clusterId", "/context"] {
-            assert_ne!(text(first, what)?, text(&second, what)?, "{what}");
-        }
-        let context = format!("--context=sandbar-{other}");
-        assert_eq!(suite.kubectl([&context, "get", "--raw", "/readyz"])?, "ok");
-        // What is in one is not in the other.
-        assert!(suite.kubectl([&context, "get", "deployment", "hello"]).is_err());
-        suite.kubectl([&format!("--context=sandbar-{CLUSTER}"), "get", "deployment", "hello"]).map(drop)
-    });
-    suite.sandbar(["rm", &other, "--yes"])?;
-    check?;
-    // The context that was current before comes back.
-    assert_eq!(suite.kubectl(["config", "current-context"])?.trim(), format!("sandbar-{CLUSTER}"));
-    Ok(())
 }
 
 fn full_disk(suite: &Suite) -> Outcome {

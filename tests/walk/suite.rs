@@ -108,18 +108,22 @@ impl Suite {
     pub fn kubectl_command(&self) -> Outcome<Command> {
         let program = self.kubectl.get_or_init(|| {
             let folder = self.folder("bin")?;
-            let made = self.client_ok(["create", "--entrypoint", "/nothing", &Self::image()])?;
-            let container = made.trim();
-            let program = folder.join("sandbar-node");
-            let copied = self.client_ok(["cp", &format!("{container}:/usr/bin/sandbar-node"), &path(&program)]);
-            // The image declares a volume, which the engine makes for a container without one.
-            self.client_ok(["rm", "--volumes", container])?;
-            copied?;
+            self.copy_from_image("/usr/bin/sandbar-node", &folder.join("sandbar-node"))?;
             let link = folder.join("kubectl");
             symlink("sandbar-node", &link).map_err(|error| error.to_string())?;
             Ok(link)
         });
         Ok(self.command(program.as_ref().map_err(Clone::clone)?))
+    }
+
+    /// Copies a file out of the node image.
+    pub fn copy_from_image(&self, from: &str, to: &Path) -> Outcome {
+        let made = self.client_ok(["create", "--entrypoint", "/nothing", &Self::image()])?;
+        let container = made.trim();
+        let copied = self.client_ok(["cp", &format!("{container}:{from}"), &path(to)]);
+        // The image declares a volume, which the engine makes for a container without one.
+        self.client_ok(["rm", "--volumes", container])?;
+        copied.map(drop)
     }
 
     /// Runs the engine's own client and returns how it ended.
@@ -308,6 +312,20 @@ impl Drop for Disk {
         if let Err(error) = succeed(Command::new("/bin/umount").arg("--lazy").arg(&self.0)) {
             eprintln!("{error}");
         }
+    }
+}
+
+/// Runs a program with an input.
+pub fn with_input(command: &mut Command, input: &[u8]) -> Outcome<Output> {
+    let words = |error: std::io::Error| error.to_string();
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().map_err(words)?;
+    let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input));
+    let output = child.wait_with_output().map_err(words)?;
+    // A program that does not want its input ends before it has it.
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(words(error)),
+        _ => Ok(output),
     }
 }
 
