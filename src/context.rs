@@ -175,7 +175,8 @@ impl EngineSource for Context {
         endpoint: Option<&str>,
         will_create: bool,
     ) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), EngineError> {
-        if let Some(folder) = self.env.sandbar_engine.as_deref().and_then(|engine| engine.strip_prefix("fake:")) {
+        let place = endpoint.or(self.env.sandbar_engine.as_deref());
+        if let Some(folder) = place.and_then(|place| place.strip_prefix("fake:")) {
             let engine = FakeEngine::connect(folder)?;
             return Ok((Arc::new(engine.clone()), Arc::new(FakeProber::new(engine))));
         }

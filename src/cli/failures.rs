@@ -19,6 +19,14 @@ impl From<ClusterError> for Failure {
             ClusterError::NotUndone { source, undo } => Self::from(*source).hint(format!(
                 "what was begun could not be removed ({undo}); `sandbar up` goes on with it, `sandbar rm` removes it"
             )),
+            ClusterError::EngineAway { name, source } => {
+                let kept = format!("cluster {name} was made there, and nothing of it was changed");
+                match source {
+                    // Where to look is in the cluster's record: what the environment says makes no difference.
+                    EngineError::Unreachable { .. } => Self::new(FailureKind::Host, source).hint(kept),
+                    source => Self::from(source).hint(kept),
+                }
+            }
             ClusterError::Engine(error) => error.into(),
             ClusterError::Node(error) => error.into(),
             ClusterError::Store(error) => error.into(),

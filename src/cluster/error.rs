@@ -27,6 +27,14 @@ pub enum ClusterError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The engine that a cluster was made in does not answer.
+    #[error("{source}")]
+    EngineAway {
+        /// The cluster.
+        name: ClusterName,
+        /// What became of the attempt to reach it.
+        source: EngineError,
+    },
     /// The node.
     #[error(transparent)]
     Node(#[from] NodeError),

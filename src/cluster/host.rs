@@ -19,8 +19,8 @@ use crate::ui::reporter::{Event, Reporter};
 /// Finds engines. The one implementation for real ones is in the context.
 #[async_trait]
 pub trait EngineSource: Send + Sync {
-    /// The engine of that choice, and how to probe its nodes. `endpoint` is where a cluster's engine was before;
-    /// `will_create` refuses an engine that cannot run nodes.
+    /// The engine of that choice, and how to probe its nodes. `endpoint` is where a cluster's engine is: that one alone
+    /// will do, whatever the environment says by now. `will_create` refuses an engine that cannot run nodes.
     async fn connect(
         &self,
         choice: EngineChoice,
@@ -70,13 +70,35 @@ impl Host<'_> {
         record: &Record,
         will_create: bool,
     ) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), ClusterError> {
-        let choice = match record.engine.as_str() {
+        match self.engine_at(&record.engine, &record.endpoint, record.spec.engine, will_create).await {
+            Err(source @ (EngineError::Unreachable { .. } | EngineError::NotInstalled { .. })) => {
+                Err(ClusterError::EngineAway { name: record.name.clone(), source })
+            }
+            connected => Ok(connected?),
+        }
+    }
+
+    /// The engine of that kind at that endpoint, both as records have them; `choice` where they do not say.
+    pub(super) async fn engine_at(
+        &self,
+        kind: &str,
+        endpoint: &str,
+        choice: EngineChoice,
+        will_create: bool,
+    ) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), EngineError> {
+        let choice = match kind {
             "podman" => EngineChoice::Podman,
             "docker" => EngineChoice::Docker,
-            _ => record.spec.engine,
+            _ => choice,
         };
-        let endpoint = Some(record.endpoint.as_str()).filter(|endpoint| !endpoint.is_empty());
-        Ok(self.engines.connect(choice, endpoint, will_create).await?)
+        let at = Some(endpoint).filter(|endpoint| !endpoint.is_empty());
+        match self.engines.connect(choice, at, will_create).await {
+            // An address alone does not say what should answer there.
+            Err(EngineError::Unreachable { endpoint, reason, .. }) if at.is_some() => {
+                Err(EngineError::Unreachable { engine: kind.to_owned(), endpoint, reason })
+            }
+            connected => connected,
+        }
     }
 
     /// The user's kubeconfig.

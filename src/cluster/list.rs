@@ -1,6 +1,6 @@
 //! Which clusters there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -34,26 +34,28 @@ pub struct ClusterSummary {
     pub created: Option<Timestamp>,
 }
 
+/// Kind and endpoint of an engine, as records have them.
+type Place = (String, String);
+
+fn place_of(record: &Record) -> Place {
+    (record.engine.clone(), record.endpoint.clone())
+}
+
 /// Lists all clusters: one look at the records, one call to each engine that they name.
 pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> {
     let (records, broken) = host.store.list()?;
     for error in broken {
         host.reporter.report(&Event::Warning { text: error.to_string() });
     }
-    let mut engines: Vec<(String, EngineChoice, Option<String>)> = Vec::new();
-    for record in &records {
-        if !engines.iter().any(|(kind, _, endpoint)| *kind == record.engine && is_at(record, endpoint.as_deref())) {
-            let endpoint = Some(record.endpoint.clone()).filter(|endpoint| !endpoint.is_empty());
-            engines.push((record.engine.clone(), choice_of(&record.engine), endpoint));
-        }
-    }
+    let mut engines: BTreeSet<Place> = records.iter().map(place_of).collect();
     if engines.is_empty() {
-        engines.push((String::new(), EngineChoice::Auto, None));
+        engines.insert(Place::default());
     }
-    let mut nodes: BTreeMap<String, (String, NodeState)> = BTreeMap::new();
+    // Two engines can have a cluster of the same name each.
+    let mut nodes: BTreeMap<(Place, String), (String, NodeState)> = BTreeMap::new();
     let mut silent = Vec::new();
-    for (kind, choice, endpoint) in engines {
-        let listed = match host.engines.connect(choice, endpoint.as_deref(), false).await {
+    for place in engines {
+        let listed = match host.engine_at(&place.0, &place.1, EngineChoice::Auto, false).await {
             Ok((engine, _)) => engine.list_nodes().await.map(|nodes| (engine.info().kind.clone(), nodes)),
             Err(error) => Err(error),
         };
@@ -61,7 +63,7 @@ pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> 
             Ok((kind, list)) => {
                 for node in list.into_iter().filter(|node| host.is_own(&node.labels)) {
                     if let Some(name) = node.labels.get(LABEL_CLUSTER) {
-                        nodes.insert(name.clone(), (kind.clone(), node));
+                        nodes.insert((place.clone(), name.clone()), (kind.clone(), node));
                     }
                 }
             }
@@ -69,20 +71,16 @@ pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> 
             Err(_) if records.is_empty() => return Ok(Vec::new()),
             Err(error) => {
                 host.reporter.report(&Event::Warning { text: error.to_string() });
-                silent.push((kind, endpoint));
+                silent.push(place);
             }
         }
     }
     let mut summaries: Vec<ClusterSummary> = Vec::new();
     for record in &records {
-        let node = nodes.remove(record.name.as_str()).map(|(_, node)| node);
-        let asked_in_vain =
-            |(kind, endpoint): &(String, Option<String>)| *kind == record.engine && is_at(record, endpoint.as_deref());
-        let state = if silent.iter().any(asked_in_vain) {
-            Some(Lifecycle::Unknown)
-        } else {
-            Lifecycle::of(Some(record), node.as_ref())
-        };
+        let place = place_of(record);
+        let is_silent = silent.contains(&place);
+        let node = nodes.remove(&(place, record.name.to_string())).map(|(_, node)| node);
+        let state = if is_silent { Some(Lifecycle::Unknown) } else { Lifecycle::of(Some(record), node.as_ref()) };
         summaries.extend(state.map(|state| ClusterSummary {
             name: record.name.clone(),
             state,
@@ -93,7 +91,7 @@ pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> 
             created: Some(record.created),
         }));
     }
-    for (name, (kind, node)) in nodes {
+    for ((_, name), (kind, node)) in nodes {
         let Ok(name) = name.parse::<ClusterName>() else { continue };
         summaries.push(ClusterSummary {
             state: Lifecycle::Orphaned,
@@ -149,19 +147,6 @@ pub async fn find(host: &Host<'_>, name: &ClusterName) -> Result<Found, ClusterE
         (None, None) => return Err(missing()?),
     };
     Ok(Found { record, node, engine, prober, state, addresses })
-}
-
-/// Whether a cluster was made at that address; no address is that of a record without one.
-fn is_at(record: &Record, endpoint: Option<&str>) -> bool {
-    record.endpoint == endpoint.unwrap_or_default()
-}
-
-fn choice_of(kind: &str) -> EngineChoice {
-    match kind {
-        "podman" => EngineChoice::Podman,
-        "docker" => EngineChoice::Docker,
-        _ => EngineChoice::Auto,
-    }
 }
 
 fn addresses_of(name: &ClusterName, node: &NodeState) -> Addresses {

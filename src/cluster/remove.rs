@@ -120,7 +120,8 @@ pub async fn leftovers(host: &Host<'_>, engine: &Arc<dyn Engine>) -> Result<Vec<
     Ok(found)
 }
 
-/// Removes leftovers, cluster by cluster under its lock; a cluster that came to life in between is left alone.
+/// Removes leftovers, cluster by cluster under its lock; a cluster that came to life in between is left alone. What has
+/// a record is removed where the record says it is, what has none from `engine`.
 pub async fn gc(host: &Host<'_>, engine: &Arc<dyn Engine>, found: &[Leftover]) -> Result<(), ClusterError> {
     let clusters: BTreeSet<&ClusterName> = found.iter().filter_map(|leftover| leftover.cluster.as_ref()).collect();
     for name in clusters {
@@ -130,7 +131,11 @@ pub async fn gc(host: &Host<'_>, engine: &Arc<dyn Engine>, found: &[Leftover]) -
             !record.operation.as_ref().is_some_and(|operation| operation.kind != OperationKind::Recreate)
         });
         if !alive {
-            undo::undo(host, engine, name, record.as_ref()).await?;
+            let engine = match &record {
+                Some(record) => host.engine_of(record, false).await?.0,
+                None => Arc::clone(engine),
+            };
+            undo::undo(host, &engine, name, record.as_ref()).await?;
             lock.remove();
         }
     }

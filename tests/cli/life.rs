@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
-use sandbar::engine::fake::Component;
+use sandbar::engine::fake::{Action, Component, Connect, Failpoint};
 
 use crate::sandbox::Sandbox;
 
@@ -349,4 +349,68 @@ fn what_is_not_healthy_is_not_called_healthy() {
     hint: `sandbar logs --cluster default` shows what its components say
     ----- exit code 1
     ");
+}
+
+#[test]
+fn a_cluster_is_reached_where_it_was_made() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.json(&["up"]);
+    let elsewhere = format!("fake:{}", sandbox.path("elsewhere").display());
+    let run = |arguments: &[&str]| {
+        let output = sandbox.command(arguments).env("SANDBAR_ENGINE", &elsewhere).output().unwrap();
+        sandbox.show(&output)
+    };
+    assert_snapshot!(run(&["ls", "--output", "name"]), @r"
+    default
+    ----- exit code 0
+    ");
+    assert!(run(&["up", "--output", "json"]).contains(first["clusterId"].as_str().unwrap()), "it is the same cluster");
+
+    sandbox.behave(|behaviour| behaviour.connect = Connect::Unreachable("connection refused".to_owned()));
+    insta::allow_duplicates! {
+        for command in [&["rm"][..], &["up"], &["status"], &["stop"]] {
+            assert_snapshot!(run(command), @r"
+            stderr:
+            error: fake is installed, but its API at fake:~/engine does not answer: connection refused
+            hint: cluster default was made there, and nothing of it was changed
+            ----- exit code 3
+            ");
+        }
+    }
+    assert_snapshot!(run(&["ls"]), @r"
+    NAME  STATE  KUBERNETES  ENGINE  API  HTTP  AGE
+    default  unknown  v1.37.2  fake  https://127.0.0.1:PORT  http://*.default.localhost  AGE
+    ----- stderr:
+    warning: fake is installed, but its API at fake:~/engine does not answer: connection refused
+    ----- exit code 0
+    ");
+    assert!(sandbox.kubeconfig().contains("sandbar-default"));
+
+    sandbox.behave(|behaviour| behaviour.connect = Connect::Fine);
+    assert_snapshot!(run(&["rm"]), @r"
+    cluster default is removed
+    ----- exit code 0
+    ");
+    assert_eq!(sandbox.remains(), Vec::<String>::new());
+}
+
+#[test]
+fn what_was_begun_in_another_engine_is_collected_there() {
+    let sandbox = Sandbox::new();
+    sandbox.behave(|behaviour| {
+        behaviour.failpoints =
+            vec![Failpoint { operation: Some("start_node".to_owned()), at: 1, action: Action::Kill }];
+    });
+    assert!(!sandbox.output(&["up"]).status.success());
+    let elsewhere = format!("fake:{}", sandbox.path("elsewhere").display());
+    let collect = || sandbox.command(&["gc", "--yes"]).env("SANDBAR_ENGINE", &elsewhere).output().unwrap();
+    sandbox.behave(|behaviour| behaviour.connect = Connect::Unreachable("connection refused".to_owned()));
+    assert_eq!(collect().status.code(), Some(3));
+    sandbox.behave(|behaviour| behaviour.connect = Connect::Fine);
+    assert_eq!(sandbox.remains().len(), 5, "{:?}", sandbox.remains());
+    assert_snapshot!(sandbox.show(&collect()), @r"
+    cluster default removed: its first `up` was interrupted
+    ----- exit code 0
+    ");
+    assert_eq!(sandbox.remains(), Vec::<String>::new());
 }

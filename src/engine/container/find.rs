@@ -74,19 +74,18 @@ pub(super) fn is_own(endpoint: &Endpoint, options: &ConnectOptions<'_>) -> bool 
 
 impl Look<'_> {
     fn steps(&self) -> Vec<Step> {
-        let usual = self.usual();
-        let Some(text) = self.remembered.filter(|_| !matches!(self.choice, EngineChoice::At(_))) else { return usual };
+        let Some(text) = self.remembered.filter(|_| !matches!(self.choice, EngineChoice::At(_))) else {
+            return self.usual();
+        };
         let remembered = self.named(self.engine(), text, "where the cluster was made");
         match Endpoint::parse(text) {
             // All sockets of a user's Podman lead to the same containers, and his services come and go.
-            Ok(Endpoint::Unix(path)) if *self.choice != EngineChoice::Docker => {
-                let first = (self.exists)(&path) && !usual.iter().any(|step| step.is_at(text));
-                first.then_some(remembered).into_iter().chain(usual).collect()
+            Ok(Endpoint::Unix(path)) if *self.choice == EngineChoice::Podman => {
+                let others = self.podmans();
+                let first = (self.exists)(&path) && !others.iter().any(|step| step.is_at(text));
+                first.then_some(remembered).into_iter().chain(others).collect()
             }
-            // Each Docker has containers of its own; the cluster is in this one, unless the user says otherwise.
-            _ if self.env.docker_host.is_some() || self.env.container_host.is_some() => {
-                std::iter::once(remembered).chain(usual).collect()
-            }
+            // Anything else has containers of its own: the cluster is there or nowhere, whatever the environment says by now.
             _ => vec![remembered],
         }
     }
@@ -108,9 +107,7 @@ impl Look<'_> {
         }
         let mut steps = Vec::new();
         if podman {
-            steps.extend(self.ask("podman", self.podman_here()));
-            steps.extend(self.podman.clone().map(Step::Start));
-            steps.extend(self.ask("podman", self.podman_machines()));
+            steps.extend(self.podmans());
         }
         match context {
             Some(context) => steps.push(self.of_context(&context)),
@@ -118,6 +115,13 @@ impl Look<'_> {
             None => {}
         }
         steps
+    }
+
+    /// The Podman of this system, and those of virtual machines.
+    fn podmans(&self) -> Vec<Step> {
+        let here = self.ask("podman", self.podman_here());
+        let start = self.podman.clone().map(Step::Start);
+        here.chain(start).chain(self.ask("podman", self.podman_machines())).collect()
     }
 
     /// What most likely is meant by a choice.
@@ -424,11 +428,15 @@ mod tests {
         let old = laptop.steps(&EngineChoice::Podman, Some("unix:///old/podman.sock"));
         assert_eq!(old[0], format!("podman:unix:///old/podman.sock ({made})"));
         assert_eq!(old[1..], usual);
-        // Unless the user says where it is now.
-        let env = Env { docker_host: Some("unix:///new.sock".into()), ..laptop.env.clone() };
-        let moved = Laptop { env, ..laptop }.steps(&EngineChoice::Docker, Some("unix:///var/run/docker.sock"));
-        let expected =
-            [format!("docker:unix:///var/run/docker.sock ({made})"), "docker:unix:///new.sock (DOCKER_HOST)".into()];
-        assert_eq!(moved, expected);
+        // What the environment says by now is about other clusters.
+        let env = Env {
+            docker_host: Some("unix:///new.sock".into()),
+            container_host: Some("unix:///new.sock".into()),
+            ..laptop.env.clone()
+        };
+        let moved = Laptop { env, ..laptop };
+        let docker = moved.steps(&EngineChoice::Docker, Some("unix:///var/run/docker.sock"));
+        assert_eq!(docker, [format!("docker:unix:///var/run/docker.sock ({made})")]);
+        assert_eq!(moved.steps(&EngineChoice::Podman, Some("unix:///gone/podman.sock")), usual);
     }
 }
