@@ -125,6 +125,7 @@ async fn up_locked(
         record: existing,
         journaled: false,
         fresh: false,
+        recreate: request.recreate,
         engine: None,
         outcome: "unchanged",
         phases: Vec::new(),
@@ -164,6 +165,18 @@ fn is(record: &Record, kind: OperationKind) -> bool {
     record.operation.as_ref().is_some_and(|operation| operation.kind == kind)
 }
 
+/// The digest of what a node was made from.
+fn spec_of(node: &NodeState) -> String {
+    node.labels.get(LABEL_SPEC).cloned().unwrap_or_default()
+}
+
+/// Whether a node was to be made anew and was not: it is gone, or still the one from before.
+fn recreation_is_due(record: &Record, node: Option<&NodeState>) -> bool {
+    let wanted = digest(&effective(&record.spec, record.ports, record.networks), &record.files);
+    is(record, OperationKind::Recreate)
+        && node.is_none_or(|node| spec_of(node) != wanted || node.image_id != record.image_id)
+}
+
 /// One run of `up`, with what it knows so far.
 struct Attempt<'a> {
     host: &'a Host<'a>,
@@ -174,6 +187,8 @@ struct Attempt<'a> {
     journaled: bool,
     /// Whether the cluster was never finished, so that a failure removes it.
     fresh: bool,
+    /// Whether a node that is there is made anew: now it is asked for, or it was when that was interrupted.
+    recreate: bool,
     engine: Option<Arc<dyn Engine>>,
     outcome: &'static str,
     phases: Vec<PhaseTime>,
@@ -263,11 +278,10 @@ impl Attempt<'_> {
         let has = |kind: ResourceKind| {
             node.is_some() || resources.iter().any(|it| it.kind == kind && it.name == self.spec.name.resource())
         };
-        let label = |node: &NodeState| node.labels.get(LABEL_SPEC).cloned().unwrap_or_default();
         let observed = Observed {
             network: has(ResourceKind::Network),
             volume: has(ResourceKind::Volume),
-            node: node.map(|node| (node.run.clone(), label(node))),
+            node: node.map(|node| (node.run.clone(), spec_of(node))),
         };
         let known = self.record.take();
         // Whatever was there before this cluster's first record holds somebody's data.
@@ -275,8 +289,9 @@ impl Attempt<'_> {
             Some(record) => is(record, OperationKind::Create),
             None => node.is_none() && !observed.volume,
         };
+        self.recreate |= known.as_ref().is_some_and(|record| recreation_is_due(record, node));
         self.outcome = if self.fresh { "created" } else { "unchanged" };
-        let makes_node = node.is_none() || self.request.recreate || self.fresh;
+        let makes_node = node.is_none() || self.recreate || self.fresh;
         let image = if makes_node { Some(self.image(engine).await?) } else { None };
         let mut record = known.clone().unwrap_or_else(|| Record::new(self.spec.clone(), (self.host.now)()));
         record.engine.clone_from(&engine.info().kind);
@@ -298,9 +313,9 @@ impl Attempt<'_> {
             let changes = changes(&record, &self.spec, &files);
             let differs = known.is_none()
                 && node.is_some_and(|node| {
-                    label(node) != digest(&effective(&self.spec, record.ports, record.networks), &files)
+                    spec_of(node) != digest(&effective(&self.spec, record.ports, record.networks), &files)
                 });
-            if !self.request.recreate && node.is_some() && (differs || !changes.is_empty()) {
+            if !self.recreate && node.is_some() && (differs || !changes.is_empty()) {
                 // Nothing was changed, so the record on disk stays what it is.
                 self.record = known;
                 return Err(ClusterError::NeedsRecreate { name: self.spec.name.clone(), changes });
@@ -398,7 +413,7 @@ impl Attempt<'_> {
 
     fn goal(&self, record: &Record) -> Goal {
         let spec = effective(&self.spec, record.ports, record.networks);
-        Goal { digest: digest(&spec, &record.files), fresh: self.fresh, recreate: self.request.recreate }
+        Goal { digest: digest(&spec, &record.files), fresh: self.fresh, recreate: self.recreate }
     }
 
     fn tell_missing_volume(&self, observed: &Observed) {

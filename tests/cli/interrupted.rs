@@ -29,8 +29,12 @@ fn at_each_step(prepare: impl Fn(&Sandbox), command: &[&str], action: &Action, c
 }
 
 fn changes(sandbox: &Sandbox) -> u64 {
-    let state = std::fs::read(sandbox.path("engine/state.json")).unwrap();
-    serde_json::from_slice::<serde_json::Value>(&state).unwrap()["changes"].as_u64().unwrap()
+    state(sandbox)["changes"].as_u64().unwrap()
+}
+
+/// What the engine knows.
+fn state(sandbox: &Sandbox) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(sandbox.path("engine/state.json")).unwrap()).unwrap()
 }
 
 fn completes(sandbox: &Sandbox, step: u64) {
@@ -105,16 +109,24 @@ fn an_rm_that_is_killed_or_fails_is_completed_by_the_next() {
 }
 
 #[test]
-fn a_recreation_that_is_killed_keeps_the_data() {
-    for step in 1..=4 {
-        let sandbox = Sandbox::new();
-        let id = sandbox.json(&["up"])["clusterId"].clone();
-        sandbox.engine.set_behaviour(&at(changes(&sandbox) + step, Action::KillAfter)).unwrap();
-        assert!(!sandbox.output(&["up", "--memory", "1Gi", "--recreate"]).status.success(), "step {step}");
-        sandbox.engine.set_behaviour(&Behaviour::default()).unwrap();
-        let report = sandbox.json(&["up", "--memory", "1Gi"]);
-        assert_eq!(report["clusterId"], id, "step {step}");
-        assert_eq!(sandbox.json(&["up"])["outcome"], "unchanged", "step {step}");
+fn a_recreation_that_is_interrupted_is_completed_by_the_next_up() {
+    let prepare = |sandbox: &Sandbox| {
+        sandbox.succeed(&["up"]);
+    };
+    let refused = Action::Fail("no space left on device".to_owned());
+    for action in [Action::Kill, Action::KillAfter, refused, Action::FailAfter("connection reset".to_owned())] {
+        for again in [&["up"][..], &["start"], &["up", "--memory", "1Gi"]] {
+            let completed = |sandbox: &Sandbox, step: u64| {
+                let volume = sandbox.path("engine/volumes/sandbar-default/cluster-id");
+                let id = std::fs::read_to_string(&volume).unwrap();
+                let report = sandbox.json(again);
+                let memory = &state(sandbox)["nodes"]["sandbar-default"]["memoryBytes"];
+                assert_eq!(*memory, 1 << 30, "{action:?} at step {step}, then {again:?}");
+                assert_eq!(report["clusterId"], id, "{action:?} at step {step}, then {again:?}");
+                assert_eq!(sandbox.json(&["up"])["outcome"], "unchanged", "{action:?} at step {step}, then {again:?}");
+            };
+            at_each_step(prepare, &["up", "--memory", "1Gi", "--recreate"], &action, completed);
+        }
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) struct Node {
     pub image_id: String,
     pub ports: Vec<PortForward>,
     pub environment: BTreeMap<String, String>,
+    pub memory_bytes: Option<u64>,
     pub created: String,
     pub run: Run,
     /// Milliseconds since 1970 of the last start.
