@@ -12,9 +12,11 @@ use crate::store::StoreError;
 impl From<ClusterError> for Failure {
     fn from(error: ClusterError) -> Self {
         match error {
-            ClusterError::WithLogs { source, folder, removed } => {
-                let failure = Self::from(*source).hint(format!("logs are kept in {}", folder.display()));
-                if removed { failure.hint("the cluster was removed again, as it was never finished") } else { failure }
+            ClusterError::WithLogs { source, folder } => {
+                Self::from(*source).hint(format!("logs are kept in {}", folder.display()))
+            }
+            ClusterError::Removed { source } => {
+                Self::from(*source).hint("the cluster was removed again, as it was never finished")
             }
             ClusterError::NotUndone { source, undo } => Self::from(*source).hint(format!(
                 "what was begun could not be removed ({undo}); `sandbar up` goes on with it, `sandbar rm` removes it"
@@ -244,7 +246,11 @@ impl From<KubeconfigError> for Failure {
                 format!("if no kubectl or sandbar runs, remove it: rm {}", path.display())
             }
         };
-        Self::new(FailureKind::Host, error).hint(hint)
+        let kind = match &error {
+            KubeconfigError::Locked { .. } => FailureKind::TimedOut,
+            _ => FailureKind::Host,
+        };
+        Self::new(kind, error).hint(hint)
     }
 }
 

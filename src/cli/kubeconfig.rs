@@ -37,29 +37,30 @@ struct Name {
     name: Option<ClusterName>,
 }
 
-/// How long to wait for the node's keys and for another program's lock.
+/// How long to wait for the node's keys and for another program's lock, unless the user says.
 const LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let host = context.host();
+    let limit = context.settings.timeout.unwrap_or(LIMIT);
     match args.action {
         Action::Print(args) => {
             let name = target::cluster(context, args.name)?;
             let found = cluster::find(&host, &name).await?;
             let node = node_of(&found.engine, &name);
-            let text = node.kubeconfig(&found.addresses.api, &name.resource(), LIMIT).await?;
+            let text = node.kubeconfig(&found.addresses.api, &name.resource(), limit).await?;
             Ok(context.printer.text(&text)?)
         }
         Action::Merge(args) => {
             let name = target::cluster(context, args.name)?;
-            let merged = cluster::merge_kubeconfig(&host, &name, LIMIT).await?;
+            let merged = cluster::merge_kubeconfig(&host, &name, limit).await?;
             let files: Vec<String> = merged.files.iter().map(|file| file.display().to_string()).collect();
             let text = if merged.changed { "is in" } else { "was already in" };
             Ok(context.printer.text(&format!("context {} {text} {}\n", name.resource(), files.join(", ")))?)
         }
         Action::Unmerge(args) => {
             let name = target::cluster(context, args.name)?;
-            let unmerged = cluster::unmerge_kubeconfig(&host, &name).await?;
+            let unmerged = cluster::unmerge_kubeconfig(&host, &name, limit).await?;
             let files: Vec<String> =
                 unmerged.files.iter().chain(&unmerged.removed).map(|file| file.display().to_string()).collect();
             let text = match files.as_slice() {

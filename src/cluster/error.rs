@@ -148,8 +148,12 @@ pub enum ClusterError {
         source: Box<ClusterError>,
         /// Where the logs are.
         folder: PathBuf,
-        /// Whether what was begun has been removed.
-        removed: bool,
+    },
+    /// It failed, and what was begun has been removed.
+    #[error("{source}")]
+    Removed {
+        /// Why.
+        source: Box<ClusterError>,
     },
     /// It failed, and what was begun could not be removed either.
     #[error("{source}")]

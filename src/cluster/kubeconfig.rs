@@ -1,12 +1,22 @@
-//! Putting a cluster that exists into the user's kubeconfig and taking it out, beside `up` and `rm`.
+//! The user's kubeconfig: putting a cluster that exists into it and taking it out, and waiting for its lock.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
 
 use super::host::{Host, node_of};
 use super::{ClusterError, list};
-use crate::kubeconfig::{self, Entry, MergeOptions, Merged, Unmerged};
+use crate::kubeconfig::{self, Entry, KubeconfigError, Locations, MergeOptions, Merged, Unmerged, Waiting};
 use crate::node::Node;
 use crate::spec::ClusterName;
+use crate::store::KubeconfigRecord;
+
+/// How often a lock that is held is tried again: another program's lock file cannot be awaited.
+const AGAIN: Duration = Duration::from_millis(15);
+/// When the one who waits is told of it.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// One try at a time: the waiting between them is here, where it can be interrupted.
+const ONCE: MergeOptions = MergeOptions { make_current: true, timeout: Duration::ZERO };
 
 /// Merges a running cluster into the kubeconfig and makes its context the current one.
 pub async fn merge_kubeconfig(host: &Host<'_>, name: &ClusterName, limit: Duration) -> Result<Merged, ClusterError> {
@@ -20,14 +30,90 @@ pub async fn merge_kubeconfig(host: &Host<'_>, name: &ClusterName, limit: Durati
         record.kubeconfig.note(locations.files(), current, &name.resource());
         host.store.save(&record)?;
     }
-    let options = MergeOptions { make_current: true, timeout: limit };
-    let mut waiting = |waiting: &kubeconfig::Waiting| host.tell_kubeconfig_lock(waiting);
-    Ok(kubeconfig::merge(locations, &entry, options, &mut waiting)?)
+    merge(host, &entry, limit, &CancellationToken::new()).await
 }
 
 /// Takes a cluster out of the kubeconfig, whether it still exists or not.
-pub async fn unmerge_kubeconfig(host: &Host<'_>, name: &ClusterName) -> Result<Unmerged, ClusterError> {
+pub async fn unmerge_kubeconfig(
+    host: &Host<'_>,
+    name: &ClusterName,
+    limit: Duration,
+) -> Result<Unmerged, ClusterError> {
     let _lock = host.lock(name).await?;
-    let record = host.store.load(name)?;
-    super::undo::unmerge(host, name, record.as_ref())
+    let noted = host.store.load(name)?.map(|record| record.kubeconfig).unwrap_or_default();
+    unmerge(host, name, noted, limit).await
+}
+
+/// Makes sure that [`merge`] will be able to write, before anything is made that it would be for.
+pub(super) async fn check(
+    host: &Host<'_>,
+    name: &ClusterName,
+    limit: Duration,
+    cancelled: &CancellationToken,
+) -> Result<(), ClusterError> {
+    let (locations, name) = (host.locations()?.clone(), name.resource());
+    patiently(host, limit, cancelled, move || kubeconfig::check(&locations, &name, ONCE, &mut |_| {})).await
+}
+
+/// Merges an entry into the kubeconfig and makes its context the current one.
+pub(super) async fn merge(
+    host: &Host<'_>,
+    entry: &Entry,
+    limit: Duration,
+    cancelled: &CancellationToken,
+) -> Result<Merged, ClusterError> {
+    let (locations, entry) = (host.locations()?.clone(), entry.clone());
+    patiently(host, limit, cancelled, move || kubeconfig::merge(&locations, &entry, ONCE, &mut |_| {})).await
+}
+
+/// Takes a cluster out of the kubeconfigs that may have it and restores the context that was current before.
+pub(super) async fn unmerge(
+    host: &Host<'_>,
+    name: &ClusterName,
+    noted: KubeconfigRecord,
+    limit: Duration,
+) -> Result<Unmerged, ClusterError> {
+    let locations: Locations = match &host.kubeconfig {
+        Ok(locations) => locations.with(&noted.files),
+        // Without any location nothing was ever written.
+        Err(_) => return Ok(Unmerged::default()),
+    };
+    let name = name.resource();
+    let attempt = move || kubeconfig::unmerge(&locations, &name, &noted.previous, ONCE.timeout, &mut |_| {});
+    patiently(host, limit, &CancellationToken::new(), attempt).await
+}
+
+/// Does something with a kubeconfig, again and again for as long as somebody holds its lock. An attempt that was begun is
+/// waited for, so that what it writes is written before anything else happens.
+async fn patiently<T: Send + 'static>(
+    host: &Host<'_>,
+    limit: Duration,
+    cancelled: &CancellationToken,
+    attempt: impl Fn() -> Result<T, KubeconfigError> + Clone + Send + 'static,
+) -> Result<T, ClusterError> {
+    let started = Instant::now();
+    let mut told = false;
+    loop {
+        let done = match tokio::task::spawn_blocking(attempt.clone()).await {
+            Ok(done) => done,
+            Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+        };
+        let waited = started.elapsed();
+        match done {
+            Err(KubeconfigError::Locked { path, holder, age, .. }) if waited >= limit => {
+                return Err(KubeconfigError::Locked { path, holder, age, waited: limit }.into());
+            }
+            Err(KubeconfigError::Locked { path, holder, .. }) => {
+                if !told && waited >= PATIENCE {
+                    told = true;
+                    host.tell_kubeconfig_lock(&Waiting { path, holder });
+                }
+            }
+            done => return Ok(done?),
+        }
+        tokio::select! {
+            () = cancelled.cancelled() => return Err(ClusterError::Interrupted { removed: false }),
+            () = tokio::time::sleep(AGAIN.min(limit.saturating_sub(waited))) => {}
+        }
+    }
 }

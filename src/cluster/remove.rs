@@ -47,7 +47,7 @@ pub(super) async fn remove_locked(
         let operation = Operation { kind: OperationKind::Remove, since: (host.now)() };
         host.store.save(&Record { operation: Some(operation), ..record.clone() })?;
     }
-    let removed = undo::undo(host, &engine, name, record).await?;
+    let removed = undo::undo(host, &engine, name, record, host.patience).await?;
     Ok(record.is_some() || !removed.is_empty())
 }
 
@@ -135,7 +135,7 @@ pub async fn gc(host: &Host<'_>, engine: &Arc<dyn Engine>, found: &[Leftover]) -
                 Some(record) => host.engine_of(record, false).await?.0,
                 None => Arc::clone(engine),
             };
-            undo::undo(host, &engine, name, record.as_ref()).await?;
+            undo::undo(host, &engine, name, record.as_ref(), host.patience).await?;
             lock.remove();
         }
     }

@@ -1,26 +1,26 @@
 //! Taking back everything of a cluster: engine, kubeconfig, record.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::ClusterError;
 use super::host::Host;
+use super::{ClusterError, kubeconfig};
 use crate::engine::{Engine, LABEL_CLUSTER, Labels, Resource, ResourceKind};
-use crate::kubeconfig::{self, Unmerged};
 use crate::spec::ClusterName;
 use crate::store::Record;
 
-/// How long to wait for the lock of a kubeconfig.
-const KUBECONFIG_LOCK: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// Removes everything of a cluster and says what there was. Whatever is gone already is fine.
+/// Removes everything of a cluster and says what there was. Whatever is gone already is fine. The lock of a kubeconfig is
+/// waited for as long as `patience` says.
 pub(super) async fn undo(
     host: &Host<'_>,
     engine: &Arc<dyn Engine>,
     name: &ClusterName,
     record: Option<&Record>,
+    patience: Duration,
 ) -> Result<Vec<Resource>, ClusterError> {
     let removed = remove_resources(host, engine, name).await?;
-    unmerge(host, name, record)?;
+    let noted = record.map(|record| record.kubeconfig.clone()).unwrap_or_default();
+    kubeconfig::unmerge(host, name, noted, patience).await?;
     host.store.delete(name)?;
     Ok(removed)
 }
@@ -44,16 +44,4 @@ async fn remove_resources(
         engine.remove(&resource.kind, &resource.name).await?;
     }
     Ok(resources)
-}
-
-/// Takes the cluster out of the kubeconfigs that may have it and restores the context that was current before.
-pub(super) fn unmerge(host: &Host<'_>, name: &ClusterName, record: Option<&Record>) -> Result<Unmerged, ClusterError> {
-    let noted = record.map(|record| record.kubeconfig.clone()).unwrap_or_default();
-    let locations = match &host.kubeconfig {
-        Ok(locations) => locations.with(&noted.files),
-        // Without any location nothing was ever written.
-        Err(_) => return Ok(Unmerged::default()),
-    };
-    let mut waiting = |waiting: &kubeconfig::Waiting| host.tell_kubeconfig_lock(waiting);
-    Ok(kubeconfig::unmerge(&locations, &name.resource(), &noted.previous, KUBECONFIG_LOCK, &mut waiting)?)
 }

@@ -18,11 +18,11 @@ use super::node_spec::{digest, file_digests, labels, node_spec};
 use super::plan::{Goal, Observed, Step, plan};
 use super::probe::Prober;
 use super::wait::{Limit, PhaseTime, Ready, Wait, took};
-use super::{Addresses, ClusterError, failure_logs, networks, ports, remove, undo};
+use super::{Addresses, ClusterError, failure_logs, kubeconfig, networks, ports, remove, undo};
 use crate::engine::{
     Engine, EngineError, EngineInfo, ImageInfo, LABEL_CONTRACT, LABEL_SPEC, Labels, NodeState, ResourceKind,
 };
-use crate::kubeconfig::{self, MergeOptions};
+use crate::kubeconfig::{Merged, current_context};
 use crate::node::{CONTRACT_VERSION, StatusReport, WarningReport};
 use crate::platform::Interruptions;
 use crate::spec::{Cidr, ClusterFile, ClusterName, ClusterSpec, EngineChoice, Flags, resolve, resolve_name};
@@ -34,6 +34,9 @@ const STOP_GRACE: Duration = Duration::from_secs(20);
 
 /// How long an engine may take to end what it is doing when the user interrupts.
 const LAST_STEP: Duration = Duration::from_secs(5);
+
+/// How long what is undone waits for the lock of a kubeconfig.
+const KUBECONFIG_LOCK: Duration = Duration::from_secs(10);
 
 /// What `up` is asked for.
 #[derive(Debug, Clone)]
@@ -199,9 +202,10 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn run(&mut self) -> Result<UpReport, ClusterError> {
-        // A kubeconfig that cannot be read would fail the end; better before anything is made.
+        // A kubeconfig that cannot be read or written would fail the end; better before anything is made.
         let locations = self.host.locations()?.clone();
-        let current = kubeconfig::current_context(&locations)?;
+        let current = current_context(&locations)?;
+        kubeconfig::check(self.host, &self.spec.name, self.request.timeout, &self.cancelled).await?;
 
         let phase = reporter::phase(self.host.reporter, "engine", "Engine answers");
         let (engine, prober) = self.connect().await?;
@@ -238,7 +242,7 @@ impl Attempt<'_> {
             () = self.cancelled.cancelled() => return Err(ClusterError::Interrupted { removed: false }),
             ready = wait.until_ready(&mut self.last) => ready?,
         };
-        let merged = merge(self.host, &ready)?;
+        let merged = kubeconfig::merge(self.host, &ready.entry, wait.limit.left(), &self.cancelled).await?;
         self.finish(record, &ready, &merged)?;
         Ok(self.report(engine.info().clone(), addresses, ready, merged))
     }
@@ -504,7 +508,7 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn finish(&mut self, mut record: Record, ready: &Ready, merged: &kubeconfig::Merged) -> Result<(), ClusterError> {
+    fn finish(&mut self, mut record: Record, ready: &Ready, merged: &Merged) -> Result<(), ClusterError> {
         record.operation = None;
         if let Some(before @ Some(_)) = &merged.switched_from {
             record.kubeconfig.note(&merged.files, before.clone(), &self.spec.name.resource());
@@ -518,7 +522,7 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn report(&self, engine: EngineInfo, addresses: Addresses, ready: Ready, merged: kubeconfig::Merged) -> UpReport {
+    fn report(&self, engine: EngineInfo, addresses: Addresses, ready: Ready, merged: Merged) -> UpReport {
         let context = self.spec.name.resource();
         UpReport {
             schema_version: 1,
@@ -556,23 +560,18 @@ impl Attempt<'_> {
         } else {
             None
         };
-        let mut removed = false;
-        if self.fresh {
-            if let Err(undo) = undo::undo(self.host, &engine, &name, self.record.as_ref()).await {
-                return ClusterError::NotUndone { source: Box::new(error), undo: Box::new(undo) };
-            }
-            removed = true;
-        }
-        match folder {
-            Some(folder) => ClusterError::WithLogs { source: Box::new(error), folder, removed },
-            None if interrupted => ClusterError::Interrupted { removed },
+        let error = match folder {
+            Some(folder) => ClusterError::WithLogs { source: Box::new(error), folder },
             None => error,
+        };
+        if !self.fresh {
+            return error;
+        }
+        match undo::undo(self.host, &engine, &name, self.record.as_ref(), KUBECONFIG_LOCK).await {
+            Err(undo) => ClusterError::NotUndone { source: Box::new(error), undo: Box::new(undo) },
+            Ok(_) if interrupted => ClusterError::Interrupted { removed: true },
+            Ok(removed) if removed.is_empty() => error,
+            Ok(_) => ClusterError::Removed { source: Box::new(error) },
         }
     }
-}
-
-fn merge(host: &Host<'_>, ready: &Ready) -> Result<kubeconfig::Merged, ClusterError> {
-    let options = MergeOptions { make_current: true, ..MergeOptions::default() };
-    let mut waiting = |waiting: &kubeconfig::Waiting| host.tell_kubeconfig_lock(waiting);
-    Ok(kubeconfig::merge(host.locations()?, &ready.entry, options, &mut waiting)?)
 }

@@ -52,7 +52,7 @@ impl Limit {
         Self { until: Instant::now() + whole, whole }
     }
 
-    fn left(self) -> Duration {
+    pub(super) fn left(self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
 }

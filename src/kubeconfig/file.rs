@@ -51,6 +51,19 @@ pub fn make_folder(path: &Path) -> Result<(), KubeconfigError> {
     })
 }
 
+/// Makes sure that files can be made in the folder of a kubeconfig or, where it is missing, that it can be made; returns
+/// whether it is there.
+pub fn check_folder(path: &Path) -> Result<bool, KubeconfigError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
+    tempfile::tempfile_in(existing).map_err(|source| KubeconfigError::Io {
+        action: "write to the folder",
+        path: existing.to_owned(),
+        source,
+    })?;
+    Ok(existing == folder)
+}
+
 /// Refuses what could be replaced, but should not be: a folder, a read-only file.
 pub fn check_writable(path: &Path) -> Result<(), KubeconfigError> {
     let real = resolve(path)?;

@@ -1,6 +1,6 @@
 //! Merging a cluster into the user's kubeconfig files and taking it out again, under kubectl's lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -61,14 +61,9 @@ pub fn merge(
 ) -> Result<Merged, KubeconfigError> {
     let plan = |texts: &Texts| -> Plan<'_> {
         let mut plan = Plan::new();
-        for part in Part::ALL {
-            let holds = |file: &&PathBuf| texts.contents(file).names(part).contains(&entry.name);
-            let target = locations.files().iter().find(holds).map_or(locations.default_file(), PathBuf::as_path);
-            plan.entry(target.to_owned()).or_default().push(Change::Put(part, entry));
-            if part == Part::Context && options.make_current && texts.current(locations) != Some(&entry.name) {
-                let changes = plan.entry(locations.default_file().to_owned()).or_default();
-                changes.push(Change::SetCurrent(&entry.name));
-            }
+        for (file, part) in places(texts, locations, &entry.name, options.make_current) {
+            let change = part.map_or(Change::SetCurrent(&entry.name), |part| Change::Put(part, entry));
+            plan.entry(file).or_default().push(change);
         }
         plan
     };
@@ -81,6 +76,41 @@ pub fn merge(
         switched_from: switched.then_some(in_default),
         current: done.after.current(locations).cloned(),
     })
+}
+
+/// Makes sure that [`merge`] will be able to write what it has to for an entry of that name, and changes nothing. Blocks as
+/// it does.
+pub fn check(
+    locations: &Locations,
+    name: &str,
+    options: MergeOptions,
+    waiting: &mut dyn FnMut(&Waiting),
+) -> Result<(), KubeconfigError> {
+    let texts = Texts::read(locations.files())?;
+    let places = places(&texts, locations, name, options.make_current);
+    let files: BTreeSet<PathBuf> = places.into_iter().map(|(file, _)| file).collect();
+    let mut lockable = Vec::new();
+    for path in files {
+        file::check_writable(&path)?;
+        if file::check_folder(&file::resolve(&path)?)? {
+            lockable.push(path);
+        }
+    }
+    lock_all(&lockable, options.timeout, waiting).map(drop)
+}
+
+/// The file where each part of an entry belongs, as kubectl has it; no part is the choice of the current context.
+fn places(texts: &Texts, locations: &Locations, name: &str, make_current: bool) -> Vec<(PathBuf, Option<Part>)> {
+    let mut places = Vec::new();
+    for part in Part::ALL {
+        let holds = |file: &&PathBuf| texts.contents(file).names(part).iter().any(|held| held == name);
+        let target = locations.files().iter().find(holds).map_or(locations.default_file(), PathBuf::as_path);
+        places.push((target.to_owned(), Some(part)));
+        if part == Part::Context && make_current && texts.current(locations).is_none_or(|current| current != name) {
+            places.push((locations.default_file().to_owned(), None));
+        }
+    }
+    places
 }
 
 /// Removes the entries of that name from all files. Where its context is the current one, the first of `restore` that
@@ -211,7 +241,7 @@ fn lock_all(
     timeout: Duration,
     waiting: &mut dyn FnMut(&Waiting),
 ) -> Result<Vec<Lock>, KubeconfigError> {
-    let mut names = std::collections::BTreeSet::new();
+    let mut names = BTreeSet::new();
     for path in files {
         // A link and what it points to are one file: whoever edits it under the other name has to wait too.
         names.insert(path.clone());

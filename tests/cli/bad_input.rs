@@ -168,6 +168,7 @@ fn a_port_that_someone_holds() {
     stderr:
     error: port HELD on 127.0.0.1 is taken by THIS TEST (process PID)
     hint: end that program, or choose another port with --api-port, --http-port, --https-port or --port (for a cluster that exists: together with --recreate)
+    hint: the cluster was removed again, as it was never finished
     ----- exit code 3
     ");
     assert_eq!(sandbox.remains(), Vec::<String>::new());

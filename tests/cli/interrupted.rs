@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sandbar::engine::fake::{Action, Behaviour, Failpoint};
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, interrupt};
 
 fn at(step: u64, action: Action) -> Behaviour {
     Behaviour { failpoints: vec![Failpoint { operation: None, at: step, action }], ..Behaviour::default() }
@@ -143,8 +143,7 @@ fn ctrl_c_leaves_nothing_and_says_so() {
         assert!(begun.elapsed() < Duration::from_secs(10), "it never came to the start");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    interrupt(&child);
     let output = child.wait_with_output().unwrap();
     insta::assert_snapshot!(sandbox.show(&output), @r"
     stderr:

@@ -1,8 +1,12 @@
 //! What happens to the user's kubeconfig.
 
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Stdio};
+use std::time::{Duration, Instant};
+
 use insta::assert_snapshot;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, interrupt};
 
 const OTHER: &str = "\
 # mine
@@ -76,4 +80,107 @@ fn a_clusters_own_kubeconfig_is_printed() {
     sandbox.succeed(&["up"]);
     let text = sandbox.succeed(&["kubeconfig", "print"]);
     assert!(text.contains("sandbar-default") && text.contains("https://127.0.0.1:"), "{text}");
+}
+
+/// Makes a file that its owner may only read.
+fn write_read_only(sandbox: &Sandbox, name: &str, content: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    sandbox.write(name, content);
+    std::fs::set_permissions(sandbox.path(name), std::fs::Permissions::from_mode(0o400)).unwrap();
+}
+
+#[test]
+fn a_read_only_file_fails_before_anything_is_made() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path(".kube")).unwrap();
+    write_read_only(&sandbox, ".kube/config", OTHER);
+    assert_snapshot!(sandbox.run(&["up"]), @r"
+    stderr:
+    error: kubeconfig ~/.kube/config is read-only
+    hint: make it writable, or use another one with --kubeconfig FILE
+    ----- exit code 3
+    ");
+    assert_eq!(sandbox.engine.calls().unwrap().get("create_network"), None);
+    assert_eq!(sandbox.remains(), Vec::<String>::new());
+    assert_eq!(sandbox.kubeconfig(), OTHER);
+}
+
+#[test]
+fn of_a_list_only_the_file_that_is_written_has_to_be_writable() {
+    let sandbox = Sandbox::new();
+    write_read_only(&sandbox, "work.yaml", OTHER);
+    sandbox.write("mine.yaml", "kind: Config\n");
+    let up =
+        |list: &str| sandbox.show(&sandbox.command(&["up", "-o", "name"]).env("KUBECONFIG", list).output().unwrap());
+    assert_snapshot!(up("work.yaml:mine.yaml"), @r"
+    stderr:
+    error: kubeconfig work.yaml is read-only
+    hint: make it writable, or use another one with --kubeconfig FILE
+    ----- exit code 3
+    ");
+    assert_eq!(sandbox.remains(), Vec::<String>::new());
+    assert_snapshot!(up("mine.yaml:work.yaml"), @r"
+    default
+    ----- exit code 0
+    ");
+    let read = |name: &str| std::fs::read_to_string(sandbox.path(name)).unwrap();
+    assert!(read("mine.yaml").contains("sandbar-default"));
+    assert_eq!(read("work.yaml"), OTHER);
+}
+
+#[test]
+fn a_held_lock_is_waited_for_before_anything_is_made() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path(".kube")).unwrap();
+    sandbox.write(".kube/config.lock", "");
+    assert_snapshot!(sandbox.run(&["up", "--timeout", "400ms"]), @r"
+    stderr:
+    waiting for lock ~/.kube/config.lock
+    error: kubeconfig is locked: ~/.kube/config.lock exists; waited 400ms
+    hint: if no kubectl or sandbar runs, remove it: rm ~/.kube/config.lock
+    ----- exit code 4
+    ");
+    assert_eq!(sandbox.engine.calls().unwrap().get("create_network"), None);
+    assert_eq!(sandbox.remains(), Vec::<String>::new());
+}
+
+/// An `up` that comes to its end while somebody holds the kubeconfig's lock, and has said that it waits for it.
+fn up_that_waits_for_the_lock(sandbox: &Sandbox, more: &[&str]) -> (Child, BufReader<ChildStderr>) {
+    std::fs::create_dir(sandbox.path(".kube")).unwrap();
+    sandbox.behave(|behaviour| {
+        behaviour.delays_millis.insert("start_node".to_owned(), 200);
+    });
+    let mut up = sandbox.command(&[&["up"], more].concat()).stderr(Stdio::piped()).spawn().unwrap();
+    while !sandbox.engine.calls().unwrap().contains_key("start_node") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    sandbox.write(".kube/config.lock", "");
+    let mut stderr = BufReader::new(up.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.starts_with("waiting for lock "), "{line}");
+    (up, stderr)
+}
+
+#[test]
+fn a_lock_that_is_held_at_the_end_is_waited_for_in_vain() {
+    let sandbox = Sandbox::new();
+    let (mut up, mut stderr) = up_that_waits_for_the_lock(&sandbox, &["--timeout", "2s"]);
+    let mut words = String::new();
+    stderr.read_to_string(&mut words).unwrap();
+    assert_eq!(up.wait().unwrap().code(), Some(4));
+    assert!(words.starts_with("error: kubeconfig is locked: "), "{words}");
+    assert!(words.ends_with("hint: the cluster was removed again, as it was never finished\n"), "{words}");
+    assert_eq!(sandbox.remains(), Vec::<String>::new());
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_for_a_lock() {
+    let sandbox = Sandbox::new();
+    let (mut up, _stderr) = up_that_waits_for_the_lock(&sandbox, &[]);
+    interrupt(&up);
+    let begun = Instant::now();
+    assert_eq!(up.wait().unwrap().code(), Some(130));
+    assert!(begun.elapsed() < Duration::from_secs(3), "it took {:?}", begun.elapsed());
+    assert_eq!(sandbox.remains(), Vec::<String>::new());
 }

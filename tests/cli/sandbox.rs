@@ -1,7 +1,7 @@
 //! The hermetic surroundings of one test.
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use sandbar::engine::ImageInfo;
 use sandbar::engine::fake::{Behaviour, FakeEngine};
@@ -139,6 +139,12 @@ impl Sandbox {
         let words = text.split_inclusive([' ', '\n', ',', ')']).map(redact_word).collect::<String>();
         words.replace("TIME s", "TIME").lines().map(columns).collect()
     }
+}
+
+/// Ctrl-C for a running program.
+pub fn interrupt(program: &Child) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(program.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
 }
 
 /// A runtime for the engine's own calls.
