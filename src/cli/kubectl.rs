@@ -1,12 +1,13 @@
 //! `sandbar kubectl`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::task::JoinHandle;
 
 use super::{session, target};
-use crate::cluster::{self, Found};
+use crate::cluster::{self, ContextPlace, Found};
 use crate::context::Context;
 use crate::error::{Failure, FailureKind};
 use crate::process::Program;
@@ -36,8 +37,8 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let name = target::cluster(context, args.cluster)?;
     let found = cluster::find(&context.host(), &name).await?;
-    if let Some(kubectl) = own_kubectl(context, &found).await {
-        return run_own(context, &name, &kubectl, &args.arguments).await;
+    if let Some((kubectl, place)) = own_with_context(context, &name, &found).await {
+        return run_own(context, &name, &kubectl, place, &args.arguments).await;
     }
     let node = name.resource();
     let carried = cluster::carry(found.engine.as_ref(), &node, &context.folder, args.arguments).await?;
@@ -48,10 +49,20 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     result
 }
 
-async fn run_own(context: &Context, name: &ClusterName, kubectl: &Path, arguments: &[String]) -> Result<(), Failure> {
-    let mut program = Program::new(kubectl).envs(context.env.all.iter().map(|(key, value)| (key, value)));
-    if let Some(file) = &context.settings.kubeconfig {
-        program = program.arg("--kubeconfig").arg(context.folder.join(file));
+async fn run_own(
+    context: &Context,
+    name: &ClusterName,
+    kubectl: &OwnKubectl,
+    place: ContextPlace,
+    arguments: &[String],
+) -> Result<(), Failure> {
+    let mut program = Program::new(&kubectl.path).envs(context.env.all.iter().map(|(key, value)| (key, value)));
+    let file = match place {
+        ContextPlace::Here => context.settings.kubeconfig.as_ref().map(|file| context.folder.join(file)),
+        ContextPlace::File(file) => Some(file),
+    };
+    if let Some(file) = file {
+        program = program.arg("--kubeconfig").arg(file);
     }
     program = program.arg("--context").arg(name.resource()).args(arguments);
     context.reporter.finish();
@@ -62,13 +73,48 @@ async fn run_own(context: &Context, name: &ClusterName, kubectl: &Path, argument
     }
 }
 
-/// The laptop's kubectl, if there is one within one minor version of the cluster: Kubernetes' own rule,
-/// <https://kubernetes.io/releases/version-skew-policy/#kubectl>.
-async fn own_kubectl(context: &Context, found: &Found) -> Option<PathBuf> {
-    let cluster = minor(found.record.as_ref()?.kubernetes_version.as_deref()?)?;
-    let path = which::which_in("kubectl", context.env.path.as_ref(), &context.folder).ok()?;
-    let own = minor(&version_of(context, &path).await?)?;
-    (own.0 == cluster.0 && own.1.abs_diff(cluster.1) <= 1).then_some(path)
+/// The laptop's kubectl where it fits the cluster, and a kubeconfig that has the cluster's context.
+async fn own_with_context(context: &Context, name: &ClusterName, found: &Found) -> Option<(OwnKubectl, ContextPlace)> {
+    let record = found.record.as_ref()?;
+    let version = record.kubernetes_version.as_deref()?;
+    // The node's kubectl needs no kubeconfig of this machine, so one that cannot be read is no reason to fail.
+    let place = cluster::context_place(&context.host(), name, &record.kubeconfig);
+    let place = place.inspect_err(|error| tracing::debug!(%error, "the node's kubectl is used")).ok().flatten()?;
+    let kubectl = look_for_own(context).await.ok().flatten()?;
+    kubectl.fits(version).then_some((kubectl, place))
+}
+
+/// A kubectl that is installed on this machine.
+pub(super) struct OwnKubectl {
+    path: PathBuf,
+    version: (u32, u32),
+}
+
+impl OwnKubectl {
+    /// Whether it is within one minor version of the cluster: Kubernetes' own rule,
+    /// <https://kubernetes.io/releases/version-skew-policy/#kubectl>.
+    pub(super) fn fits(&self, kubernetes_version: &str) -> bool {
+        minor(kubernetes_version)
+            .is_some_and(|(major, minor)| self.version.0 == major && self.version.1.abs_diff(minor) <= 1)
+    }
+}
+
+/// Looks for one and asks it for its version, beside what else is going on. One that cannot say its version counts as
+/// none: the node's works in any case.
+pub(super) fn look_for_own(context: &Context) -> JoinHandle<Option<OwnKubectl>> {
+    let path = which::which_in("kubectl", context.env.path.as_ref(), &context.folder).ok();
+    let search_path = context.env.path.clone();
+    tokio::spawn(async move {
+        let path = path?;
+        let program = Program::new(&path)
+            .envs(search_path.iter().map(|path| ("PATH", path)))
+            .args(["version", "--client", "--output=json"])
+            .deadline(VERSION_DEADLINE);
+        let output = program.output().await.ok()?;
+        let versions: Versions = serde_json::from_slice(&output.stdout).ok()?;
+        let version = minor(&versions.client_version.git_version)?;
+        Some(OwnKubectl { path, version })
+    })
 }
 
 #[derive(Deserialize)]
@@ -81,16 +127,6 @@ struct Versions {
 #[serde(rename_all = "camelCase")]
 struct ClientVersion {
     git_version: String,
-}
-
-async fn version_of(context: &Context, kubectl: &Path) -> Option<String> {
-    let program = Program::new(kubectl)
-        .envs(context.env.path.iter().map(|path| ("PATH", path)))
-        .args(["version", "--client", "--output=json"])
-        .deadline(VERSION_DEADLINE);
-    // One that cannot say its version is not used; the node's works in any case.
-    let output = program.output().await.ok()?;
-    serde_json::from_slice::<Versions>(&output.stdout).ok().map(|versions| versions.client_version.git_version)
 }
 
 fn minor(version: &str) -> Option<(u32, u32)> {

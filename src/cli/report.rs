@@ -1,18 +1,30 @@
 //! The final report of `up`, `start` and `restart`.
 
-use crate::cluster::UpReport;
+use super::kubectl::{self, OwnKubectl};
+use crate::cluster::{ClusterError, UpReport};
 use crate::context::Context;
 use crate::error::Failure;
+use crate::process::quoted;
 use crate::spec::DEFAULT_NAME;
 use crate::ui::reporter::Event;
 use crate::ui::{OutputFormat, seconds};
 
-/// Prints what `up` did, in the form that was asked for.
-pub(super) fn print(context: &Context, report: &UpReport) -> Result<(), Failure> {
+/// Waits for what `up` does and prints it in the form that was asked for.
+pub(super) async fn print(
+    context: &Context,
+    up: impl Future<Output = Result<UpReport, ClusterError>>,
+) -> Result<(), Failure> {
+    // Only people are told what to type next; a kubectl says its version while the cluster starts.
+    let kubectl = (context.settings.output == OutputFormat::Table).then(|| kubectl::look_for_own(context));
+    let report = &up.await?;
+    let kubectl = match kubectl {
+        Some(looking) => looking.await.ok().flatten(),
+        None => None,
+    };
     context.reporter.finish();
     match context.settings.output {
         OutputFormat::Name => context.printer.text(&format!("{}\n", report.name))?,
-        OutputFormat::Table => context.printer.text(&text(context, report))?,
+        OutputFormat::Table => context.printer.text(&text(context, report, kubectl.as_ref()))?,
         format => context.printer.report(format, report)?,
     }
     for warning in &report.warnings {
@@ -22,7 +34,7 @@ pub(super) fn print(context: &Context, report: &UpReport) -> Result<(), Failure>
     Ok(())
 }
 
-fn text(context: &Context, report: &UpReport) -> String {
+fn text(context: &Context, report: &UpReport, kubectl: Option<&OwnKubectl>) -> String {
     let style = context.style;
     let took = seconds(std::time::Duration::from_millis(report.millis));
     let done = match report.outcome {
@@ -51,15 +63,19 @@ fn text(context: &Context, report: &UpReport) -> String {
     for (key, value) in rows {
         text += &format!("  {}  {value}\n", style.faint(&format!("{key:<10}")));
     }
-    text + &format!("\nnext: {}\n", style.strong(&next(context, report)))
+    text + &format!("\nnext: {}\n", style.strong(&next(context, report, kubectl)))
 }
 
-/// The command to type next: kubectl where it is installed, else ours.
-fn next(context: &Context, report: &UpReport) -> String {
-    let installed = which::which_in("kubectl", context.env.path.as_ref(), &context.folder).is_ok();
-    match (installed && report.current, report.name.as_str()) {
-        (true, _) => "kubectl get nodes".to_owned(),
-        (false, DEFAULT_NAME) => "sandbar kubectl get nodes".to_owned(),
-        (false, name) => format!("sandbar kubectl --cluster {name} get nodes"),
+/// The command to type next, which works as it stands: with the laptop's kubectl where it fits, else with ours.
+fn next(context: &Context, report: &UpReport, kubectl: Option<&OwnKubectl>) -> String {
+    if kubectl.is_some_and(|kubectl| kubectl.fits(&report.kubernetes_version)) {
+        let file = context.settings.kubeconfig.as_ref();
+        let file = file.map(|file| format!(" --kubeconfig {}", quoted(file.as_os_str()))).unwrap_or_default();
+        let chosen = if report.current { String::new() } else { format!(" --context {}", report.context) };
+        return format!("kubectl{file}{chosen} get nodes");
+    }
+    match report.name.as_str() {
+        DEFAULT_NAME => "sandbar kubectl get nodes".to_owned(),
+        name => format!("sandbar kubectl --cluster {name} get nodes"),
     }
 }

@@ -21,6 +21,5 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let phase = reporter::phase(context.reporter.as_ref(), "stop", format!("Cluster {name} stops"));
     cluster::stop(&host, &name, None).await?;
     phase.done();
-    let report = cluster::start(&host, &name, context.timeout()).await?;
-    report::print(context, &report)
+    report::print(context, Box::pin(cluster::start(&host, &name, context.timeout()))).await
 }

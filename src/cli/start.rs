@@ -18,6 +18,5 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let name = target::cluster(context, args.name)?;
-    let report = cluster::start(&context.host(), &name, context.timeout()).await?;
-    report::print(context, &report)
+    report::print(context, Box::pin(cluster::start(&context.host(), &name, context.timeout()))).await
 }

@@ -106,6 +106,5 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         recreate: args.recreate,
         timeout: context.timeout(),
     };
-    let report = cluster::up(&context.host(), &request).await?;
-    report::print(context, &report)
+    report::print(context, Box::pin(cluster::up(&context.host(), &request))).await
 }

@@ -1,5 +1,6 @@
 //! The user's kubeconfig: putting a cluster that exists into it and taking it out, and waiting for its lock.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,28 @@ const AGAIN: Duration = Duration::from_millis(15);
 const PATIENCE: Duration = Duration::from_millis(300);
 /// One try at a time: the waiting between them is here, where it can be interrupted.
 const ONCE: MergeOptions = MergeOptions { make_current: true, timeout: Duration::ZERO };
+
+/// Where a cluster's context is, for a kubectl of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContextPlace {
+    /// In the kubeconfig that counts at the moment.
+    Here,
+    /// In another file, where an earlier command put it.
+    File(PathBuf),
+}
+
+/// Looks for the context of a cluster, first where it belongs at the moment, then where it was put before.
+pub fn context_place(
+    host: &Host<'_>,
+    name: &ClusterName,
+    noted: &KubeconfigRecord,
+) -> Result<Option<ContextPlace>, ClusterError> {
+    let locations = host.locations()?;
+    if kubeconfig::file_of(locations, &name.resource())?.is_some() {
+        return Ok(Some(ContextPlace::Here));
+    }
+    Ok(kubeconfig::file_of(&locations.with(&noted.files), &name.resource())?.map(ContextPlace::File))
+}
 
 /// Merges a running cluster into the kubeconfig and makes its context the current one.
 pub async fn merge_kubeconfig(host: &Host<'_>, name: &ClusterName, limit: Duration) -> Result<Merged, ClusterError> {

@@ -29,7 +29,7 @@ pub use self::carry::{Carried, CarryError, carry};
 pub use self::error::ClusterError;
 pub use self::host::{EngineSource, Host, node_of};
 pub use self::inputs::{InputError, InputFile, read_inputs};
-pub use self::kubeconfig::{merge_kubeconfig, unmerge_kubeconfig};
+pub use self::kubeconfig::{ContextPlace, context_place, merge_kubeconfig, unmerge_kubeconfig};
 pub use self::lifecycle::Lifecycle;
 pub use self::list::{ClusterSummary, Found, find, list};
 pub use self::plan::{Goal, Observed, Step, plan};

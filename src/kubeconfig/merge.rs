@@ -152,6 +152,13 @@ pub fn current_context(locations: &Locations) -> Result<Option<String>, Kubeconf
     Ok(Texts::read(locations.files())?.current(locations).cloned())
 }
 
+/// The first file that has a context of that name.
+pub fn file_of(locations: &Locations, name: &str) -> Result<Option<PathBuf>, KubeconfigError> {
+    let texts = Texts::read(locations.files())?;
+    let holds = |file: &&PathBuf| texts.contents(file).contexts.iter().any(|context| context == name);
+    Ok(locations.files().iter().find(holds).cloned())
+}
+
 /// Changes a file each.
 type Plan<'a> = BTreeMap<PathBuf, Vec<Change<'a>>>;
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub use entry::{Entry, EntryError};
 pub use locations::Locations;
 pub use lock::{Waiting, lock_path};
-pub use merge::{MergeOptions, Merged, Unmerged, check, current_context, merge, unmerge};
+pub use merge::{MergeOptions, Merged, Unmerged, check, current_context, file_of, merge, unmerge};
 
 use edit::EditError;
 
