@@ -18,3 +18,4 @@ pub mod process;
 pub mod spec;
 pub mod store;
 pub mod ui;
+mod yaml;

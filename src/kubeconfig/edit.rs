@@ -7,7 +7,7 @@
 
 use super::entry::Entry;
 use super::splice;
-use super::tree::{self, Kind, Node, Unreadable};
+use crate::yaml::{self, Kind, Node, Unreadable};
 
 /// The byte-order mark that some editors on Windows write.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
@@ -228,7 +228,7 @@ fn drop_but_first(text: &str, part: Part, name: &str) -> Result<String, EditErro
 
 /// Reads a text and makes sure that it is a kubeconfig whose lists can be told apart.
 fn read(text: &str) -> Result<Option<Node>, EditError> {
-    let Some(root) = tree::parse(text)? else { return Ok(None) };
+    let Some(root) = yaml::parse(text)? else { return Ok(None) };
     if root.is_null() {
         return Ok(None);
     }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 
 use super::edit::Part;
-use super::tree::Node;
+use crate::yaml::Node;
 
 /// One cluster, one user and the context that joins them, all under one name.
 #[derive(Clone, PartialEq, Eq)]

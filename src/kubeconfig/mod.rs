@@ -12,7 +12,6 @@ mod merge;
 mod splice;
 #[cfg(test)]
 mod tests;
-mod tree;
 
 use std::path::PathBuf;
 use std::time::Duration;

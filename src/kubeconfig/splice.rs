@@ -7,7 +7,7 @@ use serde_saphyr::granit_parser::ScalarStyle;
 
 use super::edit::{CURRENT_CONTEXT, EditError, Part};
 use super::entry::Entry;
-use super::tree::{Kind, Node};
+use crate::yaml::{Kind, Node};
 
 /// Adds an item at the end of its list, and the list where it is missing.
 pub fn append(text: &str, root: Option<&Node>, part: Part, entry: &Entry) -> Result<String, EditError> {

@@ -1,6 +1,6 @@
 //! A YAML document as a tree whose nodes know where they stand in the text.
 //!
-//! Read-only: `edit` decides from it where to cut and what to insert. Two trees are compared without positions.
+//! Read-only: whoever edits decides from it where to cut and what to insert. Two trees are compared without positions.
 
 use std::ops::Range;
 
