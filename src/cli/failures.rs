@@ -1,7 +1,7 @@
 //! From what went wrong to what the user can do about it: kind, exit code and hints, exhaustively.
 
 use crate::cluster::probe::ProbeError;
-use crate::cluster::{CarryError, ClusterError};
+use crate::cluster::{CarryError, ClusterError, ConfigProblem};
 use crate::engine::EngineError;
 use crate::error::{Failure, FailureKind};
 use crate::kubeconfig::KubeconfigError;
@@ -46,9 +46,10 @@ impl From<ClusterError> for Failure {
 fn kind(error: &ClusterError) -> FailureKind {
     match error {
         ClusterError::NoSuchCluster { .. } => FailureKind::NoSuchCluster,
-        ClusterError::Input(_) | ClusterError::NeedsRecreate { .. } | ClusterError::Immutable { .. } => {
-            FailureKind::Usage
-        }
+        ClusterError::Input(_)
+        | ClusterError::ConfigInvalid { .. }
+        | ClusterError::NeedsRecreate { .. }
+        | ClusterError::Immutable { .. } => FailureKind::Usage,
         ClusterError::OtherHome { .. }
         | ClusterError::NoImage { .. }
         | ClusterError::ImageUnfit { .. }
@@ -69,6 +70,10 @@ fn hints(error: &ClusterError) -> Vec<String> {
             let names: Vec<&str> = known.iter().map(crate::spec::ClusterName::as_str).collect();
             vec![format!("there is: {}", names.join(", "))]
         }
+        ClusterError::ConfigInvalid { problems } => match problems.as_slice() {
+            [ConfigProblem { nearest: Some(nearest), .. }] => vec![format!("did you mean `{nearest}`?")],
+            _ => Vec::new(),
+        },
         ClusterError::OtherHome { .. } => vec!["give this one another name: `sandbar up NAME`".to_owned()],
         ClusterError::NoImage { engine, image } if engine == "docker" => vec![
             format!("`podman save {image} | docker load` brings it from Podman, where `make image` builds it"),

@@ -13,6 +13,7 @@ pub(super) const FILE_NAME: &str = "sandbar.yaml";
 pub(super) struct FoundFile {
     pub file: ClusterFile,
     pub path: PathBuf,
+    pub text: String,
     /// The folder to which its paths are relative.
     pub folder: PathBuf,
     /// Whether the user named it.
@@ -37,7 +38,7 @@ pub(super) fn cluster_file(context: &Context) -> Result<Option<FoundFile>, Failu
         Failure::new(FailureKind::Usage, anyhow::anyhow!("{}, {error}", name.display())).hint(hint)
     })?;
     let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
-    Ok(Some(FoundFile { file, path: name, folder, named }))
+    Ok(Some(FoundFile { file, path: name, text, folder, named }))
 }
 
 /// The cluster that a command is about.

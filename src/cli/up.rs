@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::{report, target};
-use crate::cluster::{self, UpRequest};
+use crate::cluster::{self, ClusterFileText, RequestFile, UpRequest};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::spec::{Cidr, ClusterName, Cpus, ExtraPort, Flags, ImageReference, Memory};
@@ -102,7 +102,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     };
     let request = UpRequest {
         flags,
-        file: file.map(|found| (found.file, found.folder)),
+        file: file.map(|found| RequestFile {
+            file: found.file,
+            folder: found.folder,
+            source: ClusterFileText { path: found.path, text: found.text },
+        }),
         recreate: args.recreate,
         timeout: context.timeout(),
     };

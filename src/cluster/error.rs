@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::config_problem::{self, ConfigProblem};
 use super::inputs::InputError;
 use super::probe::ProbeError;
 use crate::engine::EngineError;
@@ -53,6 +54,12 @@ pub enum ClusterError {
     /// A file that the cluster should be made with.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The node's configuration is wrong.
+    #[error("{}", config_problem::words(problems))]
+    ConfigInvalid {
+        /// Everything that is, at least one thing.
+        problems: Vec<ConfigProblem>,
+    },
     /// A cluster of that name was made with other files of Sandbar's own.
     #[error("cluster {name} is in the engine already, made by another user or with another SANDBAR_HOME")]
     OtherHome {

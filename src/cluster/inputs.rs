@@ -76,11 +76,9 @@ struct Inputs {
 
 impl Inputs {
     fn config(&mut self, index: usize, entry: &ConfigEntry) -> Result<(), InputError> {
-        let (name, content) = match entry {
-            ConfigEntry::Inline(keys) => {
-                // JSON is YAML; a map of strings and values always becomes JSON.
-                ("inline".to_owned(), serde_json::to_vec_pretty(keys).unwrap_or_default())
-            }
+        let content = match entry {
+            // JSON is YAML; a map of strings and values always becomes JSON.
+            ConfigEntry::Inline(keys) => serde_json::to_vec_pretty(keys).unwrap_or_default(),
             ConfigEntry::File(path) => {
                 let content = self.read("configuration", path)?;
                 let parsed: Result<serde_json::Value, _> = serde_saphyr::from_slice(&content);
@@ -89,11 +87,10 @@ impl Inputs {
                     let reason = error.without_snippet().to_string();
                     return Err(InputError::NotYaml { path: path.clone(), line, reason });
                 }
-                (stem(path), content)
+                content
             }
         };
-        let path = format!("/etc/sandbar/config.d/{:02}-{name}.yaml", index + 10);
-        self.push(path.into(), content)
+        self.push(config_path(index, entry), content)
     }
 
     fn manifest(&mut self, index: usize, path: &Path) -> Result<(), InputError> {
@@ -155,6 +152,15 @@ impl Inputs {
         self.files.push(InputFile { path, content });
         Ok(())
     }
+}
+
+/// Where a configuration drop-in stands in the node; the names keep their order.
+pub(super) fn config_path(index: usize, entry: &ConfigEntry) -> PathBuf {
+    let name = match entry {
+        ConfigEntry::Inline(_) => "inline".to_owned(),
+        ConfigEntry::File(path) => stem(path),
+    };
+    format!("/etc/sandbar/config.d/{:02}-{name}.yaml", index + 10).into()
 }
 
 /// The name of a file without its ending, with nothing that a path or shell could trip over.

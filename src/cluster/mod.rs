@@ -6,6 +6,7 @@
 mod addresses;
 mod carry;
 mod changes;
+mod config_problem;
 mod error;
 mod failure_logs;
 mod host;
@@ -26,6 +27,7 @@ mod wait;
 
 pub use self::addresses::Addresses;
 pub use self::carry::{Carried, CarryError, carry};
+pub use self::config_problem::{ClusterFileText, ConfigProblem};
 pub use self::error::ClusterError;
 pub use self::host::{EngineSource, Host, node_of};
 pub use self::inputs::{InputError, InputFile, read_inputs};
@@ -35,5 +37,5 @@ pub use self::list::{ClusterSummary, Found, find, list};
 pub use self::plan::{Goal, Observed, Step, plan};
 pub use self::remove::{Leftover, Removed, gc, leftovers, remove};
 pub use self::stop::{start, stop};
-pub use self::up::{UpReport, UpRequest, up};
+pub use self::up::{RequestFile, UpReport, UpRequest, up};
 pub use self::wait::{PhaseTime, waiting_for};

@@ -4,7 +4,7 @@
 //! What fails before is undone; what is killed is completed by the next `up` or removed by `rm` and `gc`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::changes::{adopt, changes, effective};
+use super::config_problem::{ClusterFileText, ConfigProblem};
 use super::host::Host;
 use super::inputs::{InputFile, read_inputs};
 use super::node_spec::{digest, file_digests, labels, node_spec};
@@ -43,12 +44,30 @@ const KUBECONFIG_LOCK: Duration = Duration::from_secs(10);
 pub struct UpRequest {
     /// The command line.
     pub flags: Flags,
-    /// The cluster file and the folder to which its paths are relative.
-    pub file: Option<(ClusterFile, PathBuf)>,
+    /// The cluster file.
+    pub file: Option<RequestFile>,
     /// Whether a node with other settings is made anew on its volume.
     pub recreate: bool,
     /// How long everything may take until it works.
     pub timeout: Duration,
+}
+
+/// A cluster file, read and as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestFile {
+    /// What it says.
+    pub file: ClusterFile,
+    /// The folder to which its paths are relative.
+    pub folder: PathBuf,
+    /// Its text.
+    pub source: ClusterFileText,
+}
+
+impl UpRequest {
+    /// The cluster file with the folder to which its paths are relative.
+    fn file(&self) -> Option<(&ClusterFile, &Path)> {
+        self.file.as_ref().map(|found| (&found.file, found.folder.as_path()))
+    }
 }
 
 /// What `up` did.
@@ -90,8 +109,7 @@ pub struct UpReport {
 /// Makes a cluster, starts it or finds that nothing is to be done; returns when it answers.
 pub async fn up(host: &Host<'_>, request: &UpRequest) -> Result<UpReport, ClusterError> {
     let started = Instant::now();
-    let file = request.file.as_ref().map(|(file, folder)| (file, folder.as_path()));
-    let name = resolve_name(request.flags.name.as_ref(), file.map(|(file, _)| file));
+    let name = resolve_name(request.flags.name.as_ref(), request.file().map(|(file, _)| file));
     let mut interruptions = host.interruptions()?;
     let lock = tokio::select! {
         lock = host.lock(&name) => lock?,
@@ -113,14 +131,13 @@ async fn up_locked(
     name: &ClusterName,
     interruptions: &mut dyn Interruptions,
 ) -> Result<UpReport, ClusterError> {
-    let file = request.file.as_ref().map(|(file, folder)| (file, folder.as_path()));
     let mut existing = host.store.load(name)?;
     if let Some(record) = existing.as_ref().filter(|record| is(record, OperationKind::Remove)) {
         host.reporter.report(&Event::Note { text: format!("completing the removal of cluster {name} first") });
         remove::remove_locked(host, name, Some(record)).await?;
         existing = None;
     }
-    let spec = resolve(&request.flags, file, existing.as_ref().map(|record| &record.spec))?;
+    let spec = resolve(&request.flags, request.file(), existing.as_ref().map(|record| &record.spec))?;
     let mut attempt = Attempt {
         host,
         request,
@@ -240,11 +257,19 @@ impl Attempt<'_> {
         let ready = tokio::select! {
             biased;
             () = self.cancelled.cancelled() => return Err(ClusterError::Interrupted { removed: false }),
-            ready = wait.until_ready(&mut self.last) => ready?,
+            ready = wait.until_ready(&mut self.last) => ready.map_err(|error| self.of_users_files(error))?,
         };
         let merged = kubeconfig::merge(self.host, &ready.entry, wait.limit.left(), &self.cancelled).await?;
         self.finish(record, &ready, &merged)?;
         Ok(self.report(engine.info().clone(), addresses, ready, merged))
+    }
+
+    /// What is wrong in the node's configuration is said of the files that the user wrote.
+    fn of_users_files(&self, error: ClusterError) -> ClusterError {
+        let ClusterError::ConfigInvalid { problems } = error else { return error };
+        let source = self.request.file.as_ref().map(|file| &file.source);
+        let of_user = |problem: ConfigProblem| problem.of_user(&self.spec.config, source);
+        ClusterError::ConfigInvalid { problems: problems.into_iter().map(of_user).collect() }
     }
 
     async fn connect(&self) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), ClusterError> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use serde::Serialize;
 
+use super::config_problem::ConfigProblem;
 use super::host::{Host, node_of};
 use super::probe::{ApiTrust, ProbeError, Prober};
 use super::{Addresses, ClusterError};
@@ -22,6 +23,9 @@ const AGAIN: Duration = Duration::from_millis(50);
 const PROBE: Duration = Duration::from_secs(3);
 /// How long after a broken watch the next one follows: the node may be starting again.
 const REWATCH: Duration = Duration::from_millis(300);
+
+/// Exit code of `sandbarctl` for usage and for a wrong configuration, as the contract has it.
+const BAD_CONFIGURATION: i64 = 2;
 
 /// One phase of `up` and how long it took.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -103,7 +107,7 @@ impl Wait<'_> {
         loop {
             let error = match self.watch(phase, last).await {
                 Ok(report) => return Ok(report),
-                Err(error) => error,
+                Err(error) => wrong_configuration(error, last.as_ref())?,
             };
             match error {
                 NodeError::TimedOut { .. } => return Err(self.timed_out(waited_for(last.as_ref()))),
@@ -156,7 +160,7 @@ impl Wait<'_> {
             }
             Some(RunState::Running | RunState::Other { .. }) => match error {
                 // What the node itself refuses it will refuse again.
-                NodeError::Failed { code: 2, .. } => Err(error.into()),
+                NodeError::Failed { code: BAD_CONFIGURATION, .. } => Err(error.into()),
                 NodeError::Engine(EngineError::Unreachable { .. } | EngineError::PrivilegeRefused { .. }) => {
                     Err(error.into())
                 }
@@ -177,7 +181,7 @@ impl Wait<'_> {
                 Err(NodeError::NotReachable { .. } | NodeError::Engine(_)) if !left.is_zero() => {
                     tokio::time::sleep(REWATCH.min(left)).await;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(wrong_configuration(error, None)?.into()),
             }
         }
     }
@@ -221,6 +225,15 @@ impl Wait<'_> {
             phase.detail(format!("{ready} of {} ready, waiting for {}", now.components.len(), names.join(", ")));
         }
     }
+}
+
+/// What the node refuses because its configuration is wrong, in the node's words; any other error is given back.
+fn wrong_configuration(error: NodeError, last: Option<&StatusReport>) -> Result<NodeError, ClusterError> {
+    let NodeError::Failed { code: BAD_CONFIGURATION, message, .. } = &error else { return Ok(error) };
+    let warnings = last.iter().flat_map(|report| &report.warnings);
+    let warnings = warnings.map(|warning| (warning.code.as_str(), warning.message.as_str()));
+    let problems = ConfigProblem::all(warnings, message);
+    if problems.is_empty() { Ok(error) } else { Err(ClusterError::ConfigInvalid { problems }) }
 }
 
 pub(super) fn took(name: &str, took: Duration) -> PhaseTime {

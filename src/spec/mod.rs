@@ -5,6 +5,7 @@
 
 mod file;
 mod image;
+mod line;
 mod name;
 mod nearest;
 mod network;
@@ -23,6 +24,7 @@ pub use self::file::{
     FileSpec, KIND, parse_file,
 };
 pub use self::image::{ImageReference, ImageReferenceError};
+pub use self::line::line_of_config_key;
 pub use self::name::{ClusterName, NameError};
 pub use self::nearest::nearest;
 pub use self::network::{Cidr, CidrError};

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use insta::assert_snapshot;
 use sandbar::engine::ResourceKind;
-use sandbar::engine::fake::{Component, Connect, Probes};
+use sandbar::engine::fake::{Component, Connect, Probes, Script};
 
 use crate::sandbox::Sandbox;
 
@@ -297,4 +297,46 @@ fn a_container_of_somebody_else_in_the_way() {
     ----- exit code 3
     ");
     assert_eq!(sandbox.remains(), Vec::<String>::new());
+}
+
+#[test]
+fn a_wrong_key_inside_the_configuration() {
+    let sandbox = Sandbox::new();
+    let head = "apiVersion: sandbar.dev/v1alpha1\nkind: Cluster\nspec:\n";
+    sandbox
+        .write("sandbar.yaml", &format!("{head}  config:\n    - dns:\n        # mine\n        baseDomian: example\n"));
+    let says = |sandbox: &Sandbox, problems: &[&str]| {
+        let warnings: Vec<_> =
+            problems.iter().map(|text| serde_json::json!({"code": "ConfigInvalid", "message": text})).collect();
+        let report = serde_json::json!({
+            "schemaVersion": 1, "contractVersion": 1, "healthy": false, "node": {}, "warnings": warnings
+        });
+        let stderr = format!("sandbarctl: invalid configuration: {}\n", problems.join("; "));
+        let script = Script { stdout: format!("{report}\n"), stderr, exit_code: 2, ..Script::default() };
+        sandbox.behave(|behaviour| _ = behaviour.node.verbs.insert("status".to_owned(), script));
+    };
+    let unknown = "dns.baseDomian: unknown key (did you mean baseDomain?)";
+    says(&sandbox, &[&format!("/etc/sandbar/config.d/10-inline.yaml:3: {unknown}")]);
+    assert_snapshot!(sandbox.run(&["up"]), @r"
+    stderr:
+    using cluster file ./sandbar.yaml
+    error: sandbar.yaml, line 7: unknown key `dns.baseDomian`
+    hint: did you mean `baseDomain`?
+    hint: the cluster was removed again, as it was never finished
+    ----- exit code 2
+    ");
+    assert_eq!(sandbox.remains(), Vec::<String>::new());
+
+    sandbox.write("mine.yaml", "dns: {baseDomian: example}\nnode: 1\n");
+    let of_file = |line: u32, words: &str| format!("/etc/sandbar/config.d/10-mine.yaml:{line}: {words}");
+    says(&sandbox, &[&of_file(1, unknown), &of_file(2, "node: must be a mapping, not 1")]);
+    std::fs::remove_file(sandbox.path("sandbar.yaml")).unwrap();
+    assert_snapshot!(sandbox.run(&["up", "--config", "mine.yaml"]), @r"
+    stderr:
+    error: the configuration has 2 mistakes:
+      ~/mine.yaml, line 1: unknown key `dns.baseDomian` (did you mean `baseDomain`?)
+      ~/mine.yaml, line 2: `node` must be a mapping, not 1
+    hint: the cluster was removed again, as it was never finished
+    ----- exit code 2
+    ");
 }
