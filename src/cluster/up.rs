@@ -149,6 +149,7 @@ async fn up_locked(
         engine: None,
         outcome: "unchanged",
         phases: Vec::new(),
+        warnings: Vec::new(),
         last: None,
         cancelled: CancellationToken::new(),
     };
@@ -212,6 +213,8 @@ struct Attempt<'a> {
     engine: Option<Arc<dyn Engine>>,
     outcome: &'static str,
     phases: Vec<PhaseTime>,
+    /// What the user should know beside what the node says.
+    warnings: Vec<WarningReport>,
     last: Option<StatusReport>,
     /// Whether the user interrupted: no further step is begun.
     cancelled: CancellationToken,
@@ -227,10 +230,14 @@ impl Attempt<'_> {
         let phase = reporter::phase(self.host.reporter, "engine", "Engine answers");
         let (engine, prober) = self.connect().await?;
         self.engine = Some(Arc::clone(&engine));
-        let node = engine.inspect_node(&self.spec.name.resource()).await?;
+        let resource = self.spec.name.resource();
+        // The image is needed for a new node, and for an old one to see whether it is still of the same.
+        let (node, image) =
+            tokio::join!(engine.inspect_node(&resource), engine.inspect_image(self.spec.image.as_str()));
+        let node = node?;
         self.phases.push(took("engine", phase.done()));
 
-        let (mut record, observed, inputs) = self.prepare(&engine, node.as_ref()).await?;
+        let (mut record, observed, inputs) = self.prepare(&engine, node.as_ref(), image).await?;
         record.kubeconfig.note(locations.files(), current, &self.spec.name.resource());
         let goal = self.goal(&record);
         let steps = plan(&goal, &observed);
@@ -292,6 +299,7 @@ impl Attempt<'_> {
         &mut self,
         engine: &Arc<dyn Engine>,
         node: Option<&NodeState>,
+        image: Result<Option<ImageInfo>, EngineError>,
     ) -> Result<(Record, Observed, Vec<InputFile>), ClusterError> {
         let phase = reporter::phase(self.host.reporter, "image", "Node image and settings fit");
         let resources = match node {
@@ -321,7 +329,12 @@ impl Attempt<'_> {
         self.recreate |= known.as_ref().is_some_and(|record| recreation_is_due(record, node));
         self.outcome = if self.fresh { "created" } else { "unchanged" };
         let makes_node = node.is_none() || self.recreate || self.fresh;
-        let image = if makes_node { Some(self.image(engine).await?) } else { None };
+        let image = if makes_node {
+            Some(self.fit_image(engine, image?)?)
+        } else {
+            self.tell_other_image(node, image);
+            None
+        };
         let mut record = known.clone().unwrap_or_else(|| Record::new(self.spec.clone(), (self.host.now)()));
         record.engine.clone_from(&engine.info().kind);
         record.endpoint.clone_from(&engine.info().endpoint);
@@ -371,12 +384,24 @@ impl Attempt<'_> {
         Ok((record, observed, inputs))
     }
 
-    async fn image(&self, engine: &Arc<dyn Engine>) -> Result<ImageInfo, ClusterError> {
+    /// The user is told that the name of the node's image means another one by now; that is not changed by itself.
+    fn tell_other_image(&mut self, node: Option<&NodeState>, image: Result<Option<ImageInfo>, EngineError>) {
+        match (node, image) {
+            (Some(node), Ok(Some(image))) if node.image_id != image.id => self.warnings.push(WarningReport {
+                code: "ImageChanged".to_owned(),
+                message: format!("image {} is another one than this node was made from", self.spec.image),
+                hint: format!("`sandbar up {} --recreate` uses it and keeps the data", self.spec.name),
+            }),
+            (_, Ok(_)) => {}
+            // The node that there is needs it no more.
+            (_, Err(error)) => tracing::debug!(%error, "the node's image is not compared"),
+        }
+    }
+
+    fn fit_image(&self, engine: &Arc<dyn Engine>, info: Option<ImageInfo>) -> Result<ImageInfo, ClusterError> {
         let image = &self.spec.image;
-        let info = engine
-            .inspect_image(image.as_str())
-            .await?
-            .ok_or_else(|| ClusterError::NoImage { engine: engine.info().kind.clone(), image: image.clone() })?;
+        let info =
+            info.ok_or_else(|| ClusterError::NoImage { engine: engine.info().kind.clone(), image: image.clone() })?;
         let unfit = |reason: String| ClusterError::ImageUnfit { image: image.clone(), reason };
         let contract =
             info.labels.get(LABEL_CONTRACT).ok_or_else(|| unfit(format!("it has no label {LABEL_CONTRACT}")))?;
@@ -564,7 +589,7 @@ impl Attempt<'_> {
             phases: self.phases.iter().cloned().chain(ready.phases).collect(),
             node_phases: ready.status.phases,
             millis: 0,
-            warnings: ready.status.warnings,
+            warnings: self.warnings.iter().cloned().chain(ready.status.warnings).collect(),
         }
     }
 

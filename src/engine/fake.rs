@@ -88,6 +88,9 @@ impl FakeEngine {
     pub fn add_image(&self, image: ImageInfo) -> Result<(), EngineError> {
         let change = |state: &mut State, _: &Behaviour| {
             state.images.retain(|other| other.id != image.id);
+            for other in &mut state.images {
+                other.names.retain(|name| !image.names.contains(name));
+            }
             state.images.push(image.into());
         };
         self.folder.change(change).map_err(|error| broken(&error))

@@ -414,3 +414,21 @@ fn what_was_begun_in_another_engine_is_collected_there() {
     ");
     assert_eq!(sandbox.remains(), Vec::<String>::new());
 }
+
+#[test]
+fn a_node_image_that_was_built_anew_is_told_of_and_used_by_recreate() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.json(&["up"]);
+    assert_eq!(first["warnings"], serde_json::json!([]));
+    sandbox.add_node_image('3');
+    assert_snapshot!(sandbox.run(&["up", "--output", "name"]), @r"
+    default
+    ----- stderr:
+    warning: image localhost/sandbar-node:0.1.0 is another one than this node was made from (`sandbar up default --recreate` uses it and keeps the data)
+    ----- exit code 0
+    ");
+    assert_eq!(sandbox.json(&["up"])["warnings"][0]["code"], "ImageChanged");
+    let report = sandbox.json(&["up", "--recreate"]);
+    assert_eq!((&report["outcome"], &report["clusterId"]), (&"recreated".into(), &first["clusterId"]));
+    assert_eq!(sandbox.json(&["up"])["warnings"], serde_json::json!([]));
+}

@@ -17,18 +17,21 @@ impl Sandbox {
     /// With the node image in the engine.
     pub fn new() -> Self {
         let sandbox = Self::without_image();
+        sandbox.add_node_image('1');
         sandbox
-            .engine
-            .add_image(ImageInfo {
-                id: format!("sha256:{}", "1".repeat(64)),
-                names: vec![concat!("localhost/sandbar-node:", env!("CARGO_PKG_VERSION")).to_owned()],
-                labels: [("dev.sandbar.contract".to_owned(), "1".to_owned())].into(),
-                diff_ids: vec![format!("sha256:{}", "2".repeat(64))],
-                architecture: "amd64".to_owned(),
-                size_bytes: 1,
-            })
-            .unwrap();
-        sandbox
+    }
+
+    /// Puts a node image with that digit in its ID into the engine, in place of another one of its name.
+    pub fn add_node_image(&self, digit: char) {
+        let image = ImageInfo {
+            id: format!("sha256:{}", digit.to_string().repeat(64)),
+            names: vec![concat!("localhost/sandbar-node:", env!("CARGO_PKG_VERSION")).to_owned()],
+            labels: [("dev.sandbar.contract".to_owned(), "1".to_owned())].into(),
+            diff_ids: vec![format!("sha256:{}", "2".repeat(64))],
+            architecture: "amd64".to_owned(),
+            size_bytes: 1,
+        };
+        self.engine.add_image(image).unwrap();
     }
 
     /// With an engine that has nothing.
