@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::inputs::InputFile;
 use crate::engine::{
-    LABEL_CLUSTER, LABEL_CONTRACT, LABEL_HOME, LABEL_SPEC, LABEL_VERSION, Labels, NodeSpec, PortForward,
+    LABEL_CLUSTER, LABEL_CONTRACT, LABEL_HOME, LABEL_NETWORKS, LABEL_SPEC, LABEL_VERSION, Labels, NodeSpec, PortForward,
 };
 use crate::node::CONTRACT_VERSION;
 use crate::spec::{API_NODE_PORT, ClusterSpec, HTTP_NODE_PORT, HTTPS_NODE_PORT};
@@ -53,17 +53,25 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Labels of a cluster's resources; `home` is [`Store::home_id`](crate::store::Store::home_id).
 #[must_use]
-pub(super) fn labels(spec: &ClusterSpec, digest: &str, home: &str) -> Labels {
+pub(super) fn labels(spec: &ClusterSpec, networks: Networks, digest: &str, home: &str) -> Labels {
     [
         (LABEL_CLUSTER, spec.name.to_string()),
         (LABEL_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
         (LABEL_CONTRACT, CONTRACT_VERSION.to_string()),
         (LABEL_SPEC, digest.to_owned()),
+        (LABEL_NETWORKS, format!("{},{}", networks.cluster, networks.service)),
         (LABEL_HOME, home.to_owned()),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))
     .collect()
+}
+
+/// The networks that [`labels`] wrote; none where they say nothing of them.
+#[must_use]
+pub(super) fn networks_of(labels: &Labels) -> Option<Networks> {
+    let (cluster, service) = labels.get(LABEL_NETWORKS)?.split_once(',')?;
+    Some(Networks { cluster: cluster.parse().ok()?, service: service.parse().ok()? })
 }
 
 /// What the engine is asked to make.
@@ -144,7 +152,7 @@ mod tests {
         let networks = Record::new(spec(), jiff::Timestamp::UNIX_EPOCH).networks;
         let ports = Ports { api: 6443, http: 8080, https: 443 };
         let spec = ClusterSpec { listen_address: "192.168.1.5".parse().unwrap(), ..spec() };
-        let made = node_spec(&spec, ports, networks, &[], labels(&spec, "d", "h"));
+        let made = node_spec(&spec, ports, networks, &[], labels(&spec, networks, "d", "h"));
         insta::assert_snapshot!(String::from_utf8_lossy(&made.files[0].2), @r#"
         {
           "apiServer": {
@@ -179,5 +187,7 @@ mod tests {
         "#);
         assert_eq!(made.ports.iter().map(|port| port.node_port).collect::<Vec<_>>(), [6443, 80, 443]);
         assert_eq!(made.name, "sandbar-edge");
+        assert_eq!(networks_of(&made.labels), Some(networks));
+        assert_eq!(networks_of(&Labels::new()), None);
     }
 }

@@ -15,13 +15,13 @@ use super::changes::{adopt, changes, effective};
 use super::config_problem::{ClusterFileText, ConfigProblem};
 use super::host::Host;
 use super::inputs::{InputFile, read_inputs};
-use super::node_spec::{digest, file_digests, labels, node_spec};
+use super::node_spec::{digest, file_digests, labels, networks_of, node_spec};
 use super::plan::{Goal, Observed, Step, plan};
 use super::probe::Prober;
 use super::wait::{Limit, PhaseTime, Ready, Wait, took};
 use super::{Addresses, ClusterError, failure_logs, kubeconfig, networks, ports, remove, undo};
 use crate::engine::{
-    Engine, EngineError, EngineInfo, ImageInfo, LABEL_CONTRACT, LABEL_SPEC, Labels, NodeState, ResourceKind,
+    Engine, EngineError, EngineInfo, ImageInfo, LABEL_CONTRACT, LABEL_SPEC, Labels, NodeState, Resource, ResourceKind,
 };
 use crate::kubeconfig::{Merged, current_context};
 use crate::node::{CONTRACT_VERSION, StatusReport, WarningReport};
@@ -307,14 +307,14 @@ impl Attempt<'_> {
             None => engine.list_resources().await?,
         };
         let foreign = |labels: &Labels| !self.host.is_own(labels);
+        let resource = self.spec.name.resource();
+        let is_named = |it: &Resource| it.name == resource;
         if node.is_some_and(|node| foreign(&node.labels))
-            || resources.iter().any(|it| it.name == self.spec.name.resource() && foreign(&it.labels))
+            || resources.iter().any(|it| is_named(it) && foreign(&it.labels))
         {
             return Err(ClusterError::OtherHome { name: self.spec.name.clone() });
         }
-        let has = |kind: ResourceKind| {
-            node.is_some() || resources.iter().any(|it| it.kind == kind && it.name == self.spec.name.resource())
-        };
+        let has = |kind: ResourceKind| node.is_some() || resources.iter().any(|it| it.kind == kind && is_named(it));
         let observed = Observed {
             network: has(ResourceKind::Network),
             volume: has(ResourceKind::Volume),
@@ -350,6 +350,12 @@ impl Attempt<'_> {
         {
             adopt(&mut record, node);
         }
+        if known.is_none() && !self.fresh {
+            // What has the data says which networks are in them.
+            let volume = resources.iter().find(|it| it.kind == ResourceKind::Volume && is_named(it));
+            let labels = node.map(|node| &node.labels).or(volume.map(|volume| &volume.labels));
+            record.networks = labels.and_then(networks_of).unwrap_or(record.networks);
+        }
         if !self.fresh {
             self.check_immutable(&record)?;
             let changes = changes(&record, &self.spec, &files);
@@ -363,7 +369,7 @@ impl Attempt<'_> {
                 return Err(ClusterError::NeedsRecreate { name: self.spec.name.clone(), changes });
             }
         }
-        if self.fresh && known.is_none() {
+        if self.fresh && (known.is_none() || self.check_immutable(&record).is_err()) {
             record.networks = self.choose_networks(engine).await?;
         }
         record.spec = self.spec.clone();
@@ -535,7 +541,7 @@ impl Attempt<'_> {
     ) -> Result<(), ClusterError> {
         let name = record.name.resource();
         let digest = self.goal(record).digest;
-        let labels = || labels(&self.spec, &digest, &self.host.store.home_id());
+        let labels = || labels(&self.spec, record.networks, &digest, &self.host.store.home_id());
         match step {
             Step::RemoveNode => {
                 // Pods get their grace and the datastore its end; what does not end in time is ended.

@@ -28,6 +28,10 @@ pub const LABEL_SPEC: &str = "dev.sandbar.spec";
 /// their own may share an engine, and none of them touches what the others made.
 pub const LABEL_HOME: &str = "dev.sandbar.home";
 
+/// Label with the networks of pods and services, `10.42.0.0/16,10.43.0.0/16`: a cluster keeps them for its life, also where
+/// nothing else remembers them.
+pub const LABEL_NETWORKS: &str = "dev.sandbar.networks";
+
 /// Labels of a resource.
 pub type Labels = BTreeMap<String, String>;
 /// A stream of bytes out of an engine.

@@ -432,3 +432,47 @@ fn a_node_image_that_was_built_anew_is_told_of_and_used_by_recreate() {
     assert_eq!((&report["outcome"], &report["clusterId"]), (&"recreated".into(), &first["clusterId"]));
     assert_eq!(sandbox.json(&["up"])["warnings"], serde_json::json!([]));
 }
+
+/// The configuration that the node was made with.
+fn node_config(sandbox: &Sandbox) -> serde_json::Value {
+    let path = sandbox.path("engine/nodes/sandbar-default/root/etc/sandbar/config.yaml");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn networks_are_moved_out_of_the_way_and_kept_also_without_a_record() {
+    let sandbox = Sandbox::new();
+    sandbox.behave(|behaviour| behaviour.foreign_subnets = vec!["10.42.7.0/24".to_owned(), "fd00::/64".to_owned()]);
+    sandbox.succeed(&["up"]);
+    let networks = node_config(&sandbox)["network"].clone();
+    let moved = |key: &str, usual: &str| networks[key][0].as_str().unwrap() != usual;
+    assert!(moved("clusterNetwork", "10.42.0.0/16") && moved("serviceNetwork", "10.43.0.0/16"), "{networks}");
+    sandbox.behave(|behaviour| behaviour.foreign_subnets.clear());
+    let forget = || std::fs::remove_dir_all(sandbox.path(".local/share/sandbar/clusters")).unwrap();
+
+    forget();
+    assert_eq!(sandbox.json(&["up"])["outcome"], "unchanged");
+    forget();
+    sandbox.succeed(&["up", "--recreate", "--memory", "1Gi"]);
+    assert_eq!(node_config(&sandbox)["network"], networks, "the node still knew");
+    forget();
+    crate::sandbox::runtime().block_on(async {
+        let node = sandbar::engine::ResourceKind::Node;
+        sandbar::engine::Engine::remove(&sandbox.engine, &node, "sandbar-default").await.unwrap();
+    });
+    sandbox.succeed(&["up"]);
+    assert_eq!(node_config(&sandbox)["network"], networks, "the volume still knew");
+}
+
+#[test]
+fn an_up_that_was_killed_can_be_completed_with_other_networks() {
+    let sandbox = Sandbox::new();
+    sandbox.behave(|behaviour| {
+        behaviour.failpoints =
+            vec![Failpoint { operation: Some("start_node".to_owned()), at: 1, action: Action::Kill }];
+    });
+    assert!(!sandbox.output(&["up"]).status.success());
+    sandbox.succeed(&["up", "--cluster-network", "10.60.0.0/16"]);
+    assert_eq!(node_config(&sandbox)["network"]["clusterNetwork"][0], "10.60.0.0/16");
+    assert_eq!(sandbox.json(&["up"])["outcome"], "unchanged");
+}
