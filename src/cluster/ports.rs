@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use crate::platform::ports::candidates;
+use crate::platform::ports::{candidates, overlap};
 use crate::spec::{ClusterSpec, PREFERRED_PORTS};
-use crate::store::Ports;
+use crate::store::{Ports, Record};
 
 /// Purposes, in the order of [`PREFERRED_PORTS`].
 const PURPOSES: [&str; 3] = ["api", "http", "https"];
@@ -40,6 +40,18 @@ pub(super) fn choose(
     Ok(Ports { api: chosen[0], http: chosen[1], https: chosen[2] })
 }
 
+/// Ports that other clusters have where `record`'s listens: they are theirs also while they are stopped.
+pub(super) fn of_others(record: &Record, all: &[Record]) -> BTreeSet<u16> {
+    let others = all
+        .iter()
+        .filter(|other| other.name != record.name && overlap(other.spec.listen_address, record.spec.listen_address));
+    let ports = |other: &Record| {
+        let extra: Vec<u16> = other.spec.extra_ports.iter().map(|port| port.host).collect();
+        [other.ports.api, other.ports.http, other.ports.https].into_iter().chain(extra)
+    };
+    others.flat_map(ports).filter(|port| *port != 0).collect()
+}
+
 /// Whether the user asked for that port, so that no other will do.
 pub(super) fn is_asked(spec: &ClusterSpec, port: u16) -> bool {
     [spec.api_port, spec.http_port, spec.https_port].contains(&Some(port))
@@ -67,6 +79,29 @@ mod tests {
         assert_eq!(choose(&spec, Ports::default(), &[80, 6443].into(), &EPHEMERAL).unwrap(), other, "the same again");
         let third = choose(&spec, Ports::default(), &[80, 6443, other.http].into(), &EPHEMERAL).unwrap();
         assert!(third.http != other.http && third.api == other.api);
+    }
+
+    #[test]
+    fn ports_of_clusters_that_listen_at_the_same_address_are_avoided() {
+        let record = |name: &str, listen: &str, api: u16, extra: u16| {
+            let mut spec = ClusterSpec::with_defaults(name.parse().unwrap());
+            spec.listen_address = listen.parse().unwrap();
+            spec.extra_ports = vec![crate::spec::ExtraPort { host: extra, node: 30080 }];
+            let mut record = Record::new(spec, jiff::Timestamp::UNIX_EPOCH);
+            record.ports.api = api;
+            record
+        };
+        let all = [record("a", "127.0.0.1", 1, 11), record("b", "0.0.0.0", 2, 12), record("c", "::1", 3, 13)];
+        let avoided = |listen: &str| {
+            let ports = of_others(&record("new", listen, 4, 14), &all);
+            ports.into_iter().map(|port| port.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(avoided("127.0.0.1"), "1 2 11 12");
+        assert_eq!(avoided("0.0.0.0"), "1 2 11 12");
+        assert_eq!(avoided("::1"), "3 13");
+        assert_eq!(avoided("::"), "1 2 3 11 12 13");
+        assert_eq!(avoided("192.168.1.5"), "2 12");
+        assert_eq!(of_others(&all[0], &all), [2, 12].into(), "not its own");
     }
 
     #[test]

@@ -437,13 +437,9 @@ impl Attempt<'_> {
         networks::choose(&self.spec, &taken).ok_or(ClusterError::NoNetworkLeft)
     }
 
-    /// Ports of other clusters are theirs also while they are stopped.
     fn choose_ports(&self, record: &Record, ours: bool, refused: &BTreeSet<u16>) -> Result<Ports, ClusterError> {
-        let (others, _) = self.host.store.list()?;
-        let others = others
-            .iter()
-            .filter(|other| other.name != record.name && other.spec.listen_address == record.spec.listen_address);
-        let mut avoid: BTreeSet<u16> = others.flat_map(|it| [it.ports.api, it.ports.http, it.ports.https]).collect();
+        let (all, _) = self.host.store.list()?;
+        let mut avoid = ports::of_others(record, &all);
         avoid.extend(refused);
         let ephemeral = self.host.platform.ephemeral_ports();
         loop {

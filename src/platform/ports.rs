@@ -3,7 +3,15 @@
 //! Nothing is bound here to see whether it is free: between a look and the engine's own bind another program could take
 //! the port. The engine's bind decides, and whoever is refused tries the next.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
+
+/// Whether listeners at two addresses are in each other's way at the same port: one at all IPv6 addresses takes IPv4's, too.
+#[must_use]
+pub fn overlap(one: IpAddr, other: IpAddr) -> bool {
+    let all = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    one == other || all(one, other) || all(other, one)
+}
 
 /// Where ports are looked for, best first. None of them is a port of a `NodePort` service (30000-32767), which would read like one.
 const RANGES: [RangeInclusive<u16>; 3] = [20000..=29999, 61000..=65535, 10240..=19999];
@@ -34,6 +42,21 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn listeners_are_in_the_way_of_the_same_address_and_of_all() {
+        let [one, two, all, all6] = ["127.0.0.1", "127.0.0.2", "0.0.0.0", "::"].map(|a| a.parse::<IpAddr>().unwrap());
+        for (one, other, expected) in [
+            (one, one, true),
+            (one, two, false),
+            (all, one, true),
+            (all6, one, true),
+            (all, "::1".parse().unwrap(), false),
+        ] {
+            assert_eq!(overlap(one, other), expected, "{one} {other}");
+            assert_eq!(overlap(other, one), expected, "{other} {one}");
+        }
+    }
 
     #[test]
     fn the_order_is_a_clusters_own_and_stays() {
