@@ -131,7 +131,9 @@ impl Context {
     /// The kubeconfig files that count.
     pub fn kubeconfig(&self) -> Result<Locations, crate::kubeconfig::KubeconfigError> {
         let explicit = self.settings.kubeconfig.as_ref().map(|file| self.folder.join(file));
-        Locations::new(explicit.as_deref(), &self.env.kubeconfig, self.env.home.as_deref())
+        // They are remembered, and a command in another folder has to find the same files.
+        let list: Vec<PathBuf> = self.env.kubeconfig.iter().map(|file| self.folder.join(file)).collect();
+        Locations::new(explicit.as_deref(), &list, self.env.home.as_deref())
     }
 
     /// The engine that `SANDBAR_ENGINE` asks for.

@@ -114,7 +114,7 @@ fn of_a_list_only_the_file_that_is_written_has_to_be_writable() {
         |list: &str| sandbox.show(&sandbox.command(&["up", "-o", "name"]).env("KUBECONFIG", list).output().unwrap());
     assert_snapshot!(up("work.yaml:mine.yaml"), @r"
     stderr:
-    error: kubeconfig work.yaml is read-only
+    error: kubeconfig ~/work.yaml is read-only
     hint: make it writable, or use another one with --kubeconfig FILE
     ----- exit code 3
     ");
@@ -183,4 +183,16 @@ fn ctrl_c_ends_the_wait_for_a_lock() {
     assert_eq!(up.wait().unwrap().code(), Some(130));
     assert!(begun.elapsed() < Duration::from_secs(3), "it took {:?}", begun.elapsed());
     assert_eq!(sandbox.remains(), Vec::<String>::new());
+}
+
+#[test]
+fn relative_files_of_a_list_are_found_from_another_folder() {
+    let sandbox = Sandbox::new();
+    let up = sandbox.command(&["up"]).env("KUBECONFIG", "mine.yaml").output().unwrap();
+    assert!(up.status.success(), "{}", sandbox.show(&up));
+    assert!(std::fs::read_to_string(sandbox.path("mine.yaml")).unwrap().contains("sandbar-default"));
+    std::fs::create_dir(sandbox.path("elsewhere")).unwrap();
+    let rm = sandbox.command(&["rm"]).current_dir(sandbox.path("elsewhere")).output().unwrap();
+    assert!(rm.status.success(), "{}", sandbox.show(&rm));
+    assert!(!sandbox.path("mine.yaml").exists(), "it held nothing else");
 }
