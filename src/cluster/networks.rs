@@ -1,9 +1,11 @@
-//! Networks for pods and services that are in nobody's way. Pure.
+//! Networks for pods and services that are in nobody's way. Pure, but for what the user is told.
 
 use std::net::Ipv4Addr;
 
+use crate::platform::Route;
 use crate::spec::{Cidr, ClusterSpec};
 use crate::store::Networks;
+use crate::ui::reporter::{Event, Reporter};
 
 /// The networks of a new cluster: those asked for, or else the first pair that overlaps nothing in `taken`.
 /// None when every pair does.
@@ -21,6 +23,20 @@ pub(super) fn choose(spec: &ClusterSpec, taken: &[Cidr]) -> Option<Networks> {
     let mut candidates = beside.into_iter().chain(pairs().map(|(_, service)| service));
     let service = spec.service_network.or_else(|| candidates.find(|network| free(*network, Some(cluster))))?;
     Some(Networks { cluster, service })
+}
+
+/// The networks that somebody has: the engine's own and those to which the host has routes. Where the host does not tell,
+/// the engine's are what is known, and the user is told so.
+#[must_use]
+pub(super) fn taken(subnets: &[String], routes: std::io::Result<Vec<Route>>, reporter: &dyn Reporter) -> Vec<Cidr> {
+    let routes = routes.unwrap_or_else(|error| {
+        let text = format!("the routes of this host cannot be read ({error}); the networks of pods may overlap one");
+        reporter.report(&Event::Warning { text });
+        Vec::new()
+    });
+    let routes = routes.iter().map(|route| Cidr::new(route.network, route.prefix));
+    // IPv6 never meets pods and services.
+    subnets.iter().filter_map(|subnet| subnet.parse().ok()).chain(routes).collect()
 }
 
 /// Pairs for pods and services, best first: MicroShift's own, then the rest of 10.0.0.0/8, 172.16.0.0/12 and the shared
@@ -59,6 +75,27 @@ mod tests {
         assert_eq!(chosen(&spec, &["10.0.0.0/8"]), Some(pair("172.16.0.0/16", "172.17.0.0/16")));
         assert_eq!(chosen(&spec, &["10.0.0.0/8", "172.16.0.0/12"]), Some(pair("100.64.0.0/16", "100.65.0.0/16")));
         assert_eq!(chosen(&spec, &["10.0.0.0/8", "172.16.0.0/12", "100.64.0.0/10"]), None);
+    }
+
+    #[test]
+    fn routes_that_cannot_be_read_are_told_of() {
+        struct Told(std::sync::Mutex<Vec<String>>);
+        impl Reporter for Told {
+            fn report(&self, event: &Event) {
+                self.0.lock().unwrap().push(format!("{event:?}"));
+            }
+        }
+        let told = Told(std::sync::Mutex::default());
+        let subnets = ["10.89.0.0/24".to_owned(), "fd00::/64".to_owned()];
+        let route = Route { network: [192, 168, 1, 0].into(), prefix: 24, interface: "eth0".to_owned() };
+        let cidr = |text: &str| text.parse::<Cidr>().unwrap();
+        let all = taken(&subnets, Ok(vec![route]), &told);
+        assert_eq!(all, [cidr("10.89.0.0/24"), cidr("192.168.1.0/24")]);
+        assert!(told.0.lock().unwrap().is_empty());
+        let all = taken(&subnets, Err(std::io::ErrorKind::PermissionDenied.into()), &told);
+        assert_eq!(all, [cidr("10.89.0.0/24")]);
+        let told = told.0.lock().unwrap().concat();
+        assert!(told.starts_with("Warning") && told.contains("(permission denied)"), "{told}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::engine::{
 use crate::kubeconfig::{Merged, current_context};
 use crate::node::{CONTRACT_VERSION, StatusReport, WarningReport};
 use crate::platform::Interruptions;
-use crate::spec::{Cidr, ClusterFile, ClusterName, ClusterSpec, EngineChoice, Flags, resolve, resolve_name};
+use crate::spec::{ClusterFile, ClusterName, ClusterSpec, EngineChoice, Flags, resolve, resolve_name};
 use crate::store::{Operation, OperationKind, Ports, Record};
 use crate::ui::reporter::{self, Event};
 
@@ -430,10 +430,7 @@ impl Attempt<'_> {
     }
 
     async fn choose_networks(&self, engine: &Arc<dyn Engine>) -> Result<crate::store::Networks, ClusterError> {
-        let mut taken: Vec<Cidr> = engine.subnets().await?.iter().filter_map(|subnet| subnet.parse().ok()).collect();
-        // Without the host's routes the engine's own networks are what is known.
-        let routes = self.host.platform.routes().unwrap_or_default();
-        taken.extend(routes.iter().map(|route| Cidr::new(route.network, route.prefix)));
+        let taken = networks::taken(&engine.subnets().await?, self.host.platform.routes(), self.host.reporter);
         networks::choose(&self.spec, &taken).ok_or(ClusterError::NoNetworkLeft)
     }
 
