@@ -126,9 +126,16 @@ impl From<EngineError> for Failure {
             EngineError::Unreachable { engine, endpoint, reason } => {
                 (FailureKind::Host, Some(unreachable(engine, endpoint, reason)))
             }
-            EngineError::PrivilegeRefused { .. } => (
+            EngineError::PrivilegeRefused { rootless: true, .. } => (
                 FailureKind::Host,
                 Some("Podman as root works: `sudo sandbar up`; or give this user cgroup v2 delegation".to_owned()),
+            ),
+            EngineError::PrivilegeRefused { engine, .. } => (
+                FailureKind::Host,
+                Some(format!(
+                    "{engine} itself lacks a capability or a limit that a node needs; where it runs in a container, \
+                     that one has to be privileged"
+                )),
             ),
             EngineError::PortTaken { .. } => (FailureKind::Host, None),
             EngineError::PortPrivileged { .. } => (

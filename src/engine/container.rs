@@ -89,7 +89,15 @@ impl ContainerEngine {
 
     fn attempt<'a>(&'a self, operation: &'a str, what: &'static str, name: &'a str) -> Attempt<'a> {
         let info = &self.inner.info;
-        Attempt { engine: &info.kind, endpoint: &info.endpoint, operation, what, name, ports: &[] }
+        Attempt {
+            engine: &info.kind,
+            endpoint: &info.endpoint,
+            rootless: info.rootless,
+            operation,
+            what,
+            name,
+            ports: &[],
+        }
     }
 
     /// Waits for one of bollard's calls, up to a deadline.

@@ -49,7 +49,9 @@ impl FakeEngine {
             Connect::Fine => Ok(engine),
             Connect::NotInstalled => Err(EngineError::NotInstalled { looked_for: "podman, docker".into() }),
             Connect::Unreachable(reason) => Err(EngineError::Unreachable { engine: "fake".into(), endpoint, reason }),
-            Connect::PrivilegeRefused(reason) => Err(EngineError::PrivilegeRefused { engine: "fake".into(), reason }),
+            Connect::PrivilegeRefused(reason) => {
+                Err(EngineError::PrivilegeRefused { engine: "fake".into(), rootless: true, reason })
+            }
         }
     }
 
@@ -158,6 +160,9 @@ impl FakeEngine {
         }
         match action {
             Some(Action::Fail(words)) => Err(refused(operation, &words)),
+            Some(Action::RefusePrivilege(reason)) => {
+                Err(EngineError::PrivilegeRefused { engine: "fake".into(), rootless: self.info.rootless, reason })
+            }
             // No clean-up of the process runs, as under SIGKILL.
             Some(Action::Kill) => std::process::abort(),
             Some(Action::Hang) => std::future::pending().await,

@@ -251,6 +251,8 @@ pub enum EngineError {
     PrivilegeRefused {
         /// `podman` or `docker`.
         engine: String,
+        /// Whether it runs as an ordinary user; then the superuser's may do more.
+        rootless: bool,
         /// The engine's words.
         reason: String,
     },

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use insta::assert_snapshot;
 use sandbar::engine::ResourceKind;
-use sandbar::engine::fake::{Component, Connect, Probes, Script};
+use sandbar::engine::fake::{Action, Component, Connect, Failpoint, Probes, Script};
 
 use crate::sandbox::Sandbox;
 
@@ -49,6 +49,23 @@ fn an_engine_that_cannot_run_nodes() {
     hint: Podman as root works: `sudo sandbar up`; or give this user cgroup v2 delegation
     ----- exit code 3
     ");
+}
+
+#[test]
+fn an_engine_of_root_that_cannot_run_nodes() {
+    let sandbox = Sandbox::new();
+    sandbox.behave(|behaviour| {
+        let action = Action::RefusePrivilege("error setting rlimit type 7: operation not permitted".to_owned());
+        behaviour.failpoints = vec![Failpoint { operation: Some("start_node".to_owned()), at: 1, action }];
+    });
+    assert_snapshot!(sandbox.run(&["up"]), @r"
+    stderr:
+    error: fake cannot run privileged containers: error setting rlimit type 7: operation not permitted
+    hint: fake itself lacks a capability or a limit that a node needs; where it runs in a container, that one has to be privileged
+    hint: the cluster was removed again, as it was never finished
+    ----- exit code 3
+    ");
+    assert_eq!(sandbox.remains(), Vec::<String>::new());
 }
 
 #[test]

@@ -108,7 +108,7 @@ impl ContainerEngine {
             Some(reason) => {
                 let kind = &self.inner.info.kind;
                 let engine = if rootless { format!("rootless {kind}") } else { kind.clone() };
-                Err(EngineError::PrivilegeRefused { engine, reason })
+                Err(EngineError::PrivilegeRefused { engine, rootless, reason })
             }
         }
     }

@@ -15,6 +15,8 @@ pub(super) struct Attempt<'a> {
     pub engine: &'a str,
     /// Where its API is.
     pub endpoint: &'a str,
+    /// Whether it runs as an ordinary user.
+    pub rootless: bool,
     /// What it should do, such as `create the node`.
     pub operation: &'a str,
     /// `node`, `network`, `volume`, `image` or `path`.
@@ -85,7 +87,11 @@ impl Attempt<'_> {
         } else if status == 404 || (self.what == "node" && says(&["no such container", "No such container"])) {
             EngineError::NotFound { what: self.what, name }
         } else if self.operation.starts_with("start") && says(&NO_PRIVILEGE) {
-            EngineError::PrivilegeRefused { engine: self.engine.to_owned(), reason: words.to_owned() }
+            EngineError::PrivilegeRefused {
+                engine: self.engine.to_owned(),
+                rootless: self.rootless,
+                reason: words.to_owned(),
+            }
         } else {
             EngineError::Refused {
                 engine: self.engine.to_owned(),
@@ -156,7 +162,7 @@ mod tests {
     use super::*;
 
     fn attempt<'a>(operation: &'a str, what: &'static str, ports: &'a [PortForward]) -> Attempt<'a> {
-        Attempt { engine: "podman", endpoint: "unix:///p", operation, what, name: "sandbar-a", ports }
+        Attempt { engine: "podman", endpoint: "unix:///p", rootless: false, operation, what, name: "sandbar-a", ports }
     }
 
     #[test]

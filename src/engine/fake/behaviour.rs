@@ -63,6 +63,8 @@ pub struct Failpoint {
 pub enum Action {
     /// Refused with these words, nothing done.
     Fail(String),
+    /// Refused for want of privilege, with these words, nothing done.
+    RefusePrivilege(String),
     /// Done, and then an error with these words, as when a connection is lost before the answer.
     FailAfter(String),
     /// The calling process is ended by SIGKILL, nothing done.
