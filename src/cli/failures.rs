@@ -203,6 +203,7 @@ impl From<CarryError> for Failure {
     fn from(error: CarryError) -> Self {
         match error {
             CarryError::Engine(error) => error.into(),
+            error @ CarryError::NotRemoved { .. } => Self::new(FailureKind::Failed, error),
             error @ CarryError::Unreadable { .. } => Self::new(FailureKind::Usage, error),
             error @ CarryError::TooLarge { .. } => {
                 Self::new(FailureKind::Usage, error).hint("pipe it: `sandbar kubectl apply -f - < FILE`")

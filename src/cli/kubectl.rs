@@ -40,13 +40,31 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if let Some((kubectl, place)) = own_with_context(context, &name, &found).await {
         return run_own(context, &name, &kubectl, place, &args.arguments).await;
     }
-    let node = name.resource();
-    let carried = cluster::carry(found.engine.as_ref(), &node, &context.folder, args.arguments).await?;
-    let mut command = vec!["kubectl".to_owned()];
-    command.extend(carried.arguments.iter().cloned());
-    let result = session::run(context, &found, &name, command, Vec::new()).await;
-    carried.remove(found.engine.as_ref(), &node).await?;
-    result
+    run_nodes(context, &name, &found, args.arguments).await
+}
+
+/// Runs the node's kubectl. What it is to read of this machine is taken away again, however it ends.
+async fn run_nodes(
+    context: &Context,
+    name: &ClusterName,
+    found: &Found,
+    arguments: Vec<String>,
+) -> Result<(), Failure> {
+    let (engine, node) = (found.engine.as_ref(), name.resource());
+    let mut interruptions = context.platform.interruptions()?;
+    let carried = cluster::carry(&context.folder, arguments)?;
+    let work = async {
+        carried.place(engine, &node).await?;
+        let command = std::iter::once("kubectl".to_owned()).chain(carried.arguments.iter().cloned()).collect();
+        session::run(context, found, name, command, Vec::new()).await
+    };
+    let result = tokio::select! {
+        result = work => result,
+        _ = interruptions.next() => Err(Failure::new(FailureKind::Interrupted, anyhow::anyhow!("interrupted"))),
+    };
+    let removed = carried.remove(engine, &node).await;
+    result?;
+    Ok(removed?)
 }
 
 async fn run_own(

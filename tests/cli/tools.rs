@@ -7,7 +7,7 @@ use std::process::Stdio;
 use insta::assert_snapshot;
 use sandbar::engine::fake::Script;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, interrupt};
 
 #[test]
 fn version_and_paths_need_nothing() {
@@ -345,4 +345,38 @@ fn a_reader_that_goes_away_is_no_failure() {
     let mut child = sandbox.command(&["version"]).stdin(Stdio::piped()).spawn().unwrap();
     let _ = child.stdin.take().unwrap().write_all(b"ignored");
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn files_that_the_nodes_kubectl_reads_are_taken_away_again() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&["up"]);
+    sandbox.write("secret.yaml", "kind: Secret\n");
+    let carried = || {
+        let root = std::fs::read_dir(sandbox.path("engine/nodes/sandbar-default/root")).unwrap();
+        root.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("sandbar-")).count()
+    };
+    let behave = |script: Script| {
+        sandbox.behave(|behaviour| _ = behaviour.programs.insert("kubectl".to_owned(), script));
+    };
+    behave(Script { stdout: "created\n".into(), exit_code: 3, ..Script::default() });
+    assert_snapshot!(sandbox.run(&["kubectl", "apply", "-fsecret.yaml"]), @r"
+    created
+    ----- exit code 3
+    ");
+    assert_eq!(carried(), 0);
+
+    behave(Script { stdout: "created\n".into(), hangs: true, ..Script::default() });
+    let mut command = sandbox.command(&["kubectl", "apply", "-f", "secret.yaml"]);
+    let mut kubectl = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = [0; 8];
+    std::io::Read::read_exact(kubectl.stdout.as_mut().unwrap(), &mut line).unwrap();
+    assert_eq!((&line, carried()), (b"created\n", 1));
+    interrupt(&kubectl);
+    assert_snapshot!(sandbox.show(&kubectl.wait_with_output().unwrap()), @r"
+    stderr:
+    error: interrupted
+    ----- exit code 130
+    ");
+    assert_eq!(carried(), 0);
 }

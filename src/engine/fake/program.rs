@@ -1,6 +1,7 @@
 //! Programs that run in fake nodes: their streams, their end, and what ends them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +80,7 @@ pub(super) fn start(
             match own {
                 Some(program) => program.run(&mut run).await,
                 None if program_name == "sandbarctl" => node::sandbarctl(&folder, &node_name, &mut run).await,
+                None if program_name == "rm" => remove(&folder.node_root(&node_name), &run.command[1..]),
                 None => scripted(&folder, &program_name, &mut run).await,
             }
         };
@@ -137,6 +139,17 @@ async fn scripted(folder: &Folder, name: &str, run: &mut ProgramRun) -> std::io:
     let words = format!("exec: \"{name}\": executable file not found in $PATH\n");
     run.write_error(words.as_bytes()).await?;
     Ok(127)
+}
+
+/// `rm -rf PATH…`, which every image has.
+fn remove(root: &Path, arguments: &[String]) -> std::io::Result<i64> {
+    for path in arguments.iter().filter(|argument| argument.starts_with('/')) {
+        match fs_err::remove_dir_all(root.join(path.trim_start_matches('/'))) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(0)
 }
 
 /// Answers as a script says.
