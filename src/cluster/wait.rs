@@ -177,6 +177,8 @@ impl Wait<'_> {
             match node_of(self.engine, self.name).kubeconfig(&self.addresses.api, &name, left).await {
                 Ok(text) => return Ok(Entry::parse(&text)?),
                 Err(NodeError::TimedOut { .. }) => return Err(self.timed_out("the cluster's kubeconfig".to_owned())),
+                // An engine that is gone does not come back by itself.
+                Err(error @ NodeError::Engine(EngineError::Unreachable { .. })) => return Err(error.into()),
                 // The watch beside this one explains why; this one only has to come back.
                 Err(NodeError::NotReachable { .. } | NodeError::Engine(_)) if !left.is_zero() => {
                     tokio::time::sleep(REWATCH.min(left)).await;
