@@ -45,6 +45,9 @@ impl FakeEngine {
     pub fn connect(folder: impl Into<PathBuf>) -> Result<Self, EngineError> {
         let engine = Self::open(folder);
         let endpoint = engine.info.endpoint.clone();
+        if engine.folder.look(|state, behaviour| is_dead(state, behaviour)).map_err(|error| broken(&error))? {
+            return Err(engine.gone());
+        }
         match engine.behaviour()?.connect {
             Connect::Fine => Ok(engine),
             Connect::NotInstalled => Err(EngineError::NotInstalled { looked_for: "podman, docker".into() }),
@@ -152,7 +155,8 @@ impl FakeEngine {
                 None => changes && (point.at == 0 || point.at == all),
             };
             let delay = behaviour.delays_millis.get(operation).copied().unwrap_or_default();
-            (behaviour.failpoints.iter().find(hit).map(|point| point.action.clone()), delay)
+            let action = behaviour.failpoints.iter().find(hit).map(|point| point.action.clone());
+            (if is_dead(state, behaviour) { Some(Action::Die) } else { action }, delay)
         };
         let (action, delay) = self.folder.change(count).map_err(|error| broken(&error))?;
         if delay > 0 {
@@ -163,10 +167,20 @@ impl FakeEngine {
             Some(Action::RefusePrivilege(reason)) => {
                 Err(EngineError::PrivilegeRefused { engine: "fake".into(), rootless: self.info.rootless, reason })
             }
+            Some(Action::Die) => Err(self.gone()),
             // No clean-up of the process runs, as under SIGKILL.
             Some(Action::Kill) => std::process::abort(),
             Some(Action::Hang) => std::future::pending().await,
             after => Ok(after),
+        }
+    }
+
+    /// The error of an engine that was there and answers no more.
+    fn gone(&self) -> EngineError {
+        EngineError::Unreachable {
+            engine: self.info.kind.clone(),
+            endpoint: self.info.endpoint.clone(),
+            reason: "connection refused".into(),
         }
     }
 
@@ -579,6 +593,17 @@ impl Engine for FakeEngine {
         })
         .await
     }
+}
+
+/// Whether it has come to a point from which on nobody answers.
+fn is_dead(state: &State, behaviour: &Behaviour) -> bool {
+    behaviour.failpoints.iter().filter(|point| point.action == Action::Die).any(|point| {
+        let calls = match &point.operation {
+            Some(operation) => state.calls.get(operation).copied().unwrap_or_default(),
+            None => state.changes,
+        };
+        calls >= point.at
+    })
 }
 
 /// Lets happen what is told to happen after a call.

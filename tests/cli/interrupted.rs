@@ -10,6 +10,12 @@ fn at(step: u64, action: Action) -> Behaviour {
     Behaviour { failpoints: vec![Failpoint { operation: None, at: step, action }], ..Behaviour::default() }
 }
 
+/// At the first call of that operation.
+fn at_first(operation: &str, action: Action) -> Behaviour {
+    let failpoint = Failpoint { operation: Some(operation.to_owned()), at: 1, action };
+    Behaviour { failpoints: vec![failpoint], ..Behaviour::default() }
+}
+
 /// Runs `command` with a failpoint at each changing call in turn, until one run is through without reaching it.
 fn at_each_step(prepare: impl Fn(&Sandbox), command: &[&str], action: &Action, check: impl Fn(&Sandbox, u64)) {
     for step in 1.. {
@@ -151,4 +157,119 @@ fn ctrl_c_leaves_nothing_and_says_so() {
     ----- exit code 130
     ");
     assert_eq!(sandbox.remains(), Vec::<String>::new());
+}
+
+#[test]
+fn ctrl_c_during_whatever_call_leaves_nothing() {
+    for operation in [
+        "inspect_node",
+        "inspect_image",
+        "list_resources",
+        "subnets",
+        "create_network",
+        "create_volume",
+        "create_node",
+        "start_node",
+        "sandbarctl status",
+        "sandbarctl kubeconfig",
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.behave(|behaviour| _ = behaviour.delays_millis.insert(operation.to_owned(), 300));
+        let mut up = sandbox.command(&["up"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let begun = Instant::now();
+        while !sandbox.engine.calls().unwrap().contains_key(operation) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it never came to {operation}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        interrupt(&up);
+        assert_eq!(up.wait().unwrap().code(), Some(130), "{operation}");
+        assert_eq!(sandbox.remains(), Vec::<String>::new(), "{operation}");
+    }
+}
+
+#[test]
+fn an_up_that_is_killed_while_the_node_starts_is_completed_or_removed() {
+    for operation in ["sandbarctl status", "sandbarctl kubeconfig"] {
+        for then in [&["up"][..], &["rm"], &["gc", "--yes"]] {
+            let sandbox = Sandbox::new();
+            sandbox.engine.set_behaviour(&at_first(operation, Action::Kill)).unwrap();
+            assert!(!sandbox.output(&["up"]).status.success(), "{operation}");
+            sandbox.engine.set_behaviour(&Behaviour::default()).unwrap();
+            sandbox.succeed(then);
+            if then == ["up"] {
+                completes(&sandbox, 0);
+            }
+            assert_eq!(sandbox.remains(), Vec::<String>::new(), "{operation}, then {then:?}");
+        }
+    }
+}
+
+#[test]
+fn an_up_that_is_killed_after_the_kubeconfig_was_written_is_completed_or_removed() {
+    for then in [&["up"][..], &["rm"], &["gc", "--yes"]] {
+        let sandbox = Sandbox::new();
+        sandbox.succeed(&["up"]);
+        // What the record says until everything is done.
+        let path = sandbox.path(".local/share/sandbar/clusters/default/cluster.json");
+        let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        record["operation"] = serde_json::json!({"kind": "create", "since": record["created"]});
+        record.as_object_mut().unwrap().retain(|key, _| key != "kubernetesVersion" && key != "clusterId");
+        std::fs::write(&path, record.to_string()).unwrap();
+        assert!(sandbox.succeed(&["ls"]).contains("interrupted"));
+        sandbox.succeed(then);
+        if then == ["up"] {
+            completes(&sandbox, 0);
+        }
+        assert_eq!(sandbox.remains(), Vec::<String>::new(), "then {then:?}");
+    }
+}
+
+#[test]
+fn an_engine_that_dies_leaves_what_the_next_command_completes_or_removes() {
+    at_each_step(|_| (), &["up"], &Action::Die, completes);
+    for then in [&["rm"][..], &["gc", "--yes"]] {
+        let removed = |sandbox: &Sandbox, step: u64| {
+            sandbox.succeed(then);
+            assert_eq!(sandbox.remains(), Vec::<String>::new(), "step {step}, then {then:?}");
+        };
+        at_each_step(|_| (), &["up"], &Action::Die, removed);
+    }
+    for operation in ["inspect_node", "list_resources", "sandbarctl status", "sandbarctl kubeconfig"] {
+        let sandbox = Sandbox::new();
+        sandbox.engine.set_behaviour(&at_first(operation, Action::Die)).unwrap();
+        assert_eq!(sandbox.output(&["up"]).status.code(), Some(3), "{operation}");
+        sandbox.engine.set_behaviour(&Behaviour::default()).unwrap();
+        completes(&sandbox, 0);
+    }
+}
+
+#[test]
+fn what_could_not_be_undone_is_said() {
+    let sandbox = Sandbox::new();
+    sandbox.engine.set_behaviour(&at_first("start_node", Action::Die)).unwrap();
+    insta::assert_snapshot!(sandbox.run(&["up"]), @r"
+    stderr:
+    error: fake is installed, but its API at fake:~/engine does not answer: connection refused
+    hint: `podman info` says more; check CONTAINER_HOST, or unset it
+    hint: what was begun could not be removed (fake is installed, but its API at fake:~/engine does not answer: connection refused); `sandbar up` goes on with it, `sandbar rm` removes it
+    ----- exit code 3
+    ");
+    insta::assert_snapshot!(sandbox.run(&["rm"]), @r"
+    stderr:
+    error: fake is installed, but its API at fake:~/engine does not answer: connection refused
+    hint: cluster default was made there, and nothing of it was changed
+    ----- exit code 3
+    ");
+}
+
+#[test]
+fn a_recreation_whose_engine_dies_is_completed_by_the_next_up() {
+    let prepare = |sandbox: &Sandbox| {
+        sandbox.succeed(&["up"]);
+    };
+    let completed = |sandbox: &Sandbox, step: u64| {
+        sandbox.succeed(&["up"]);
+        assert_eq!(state(sandbox)["nodes"]["sandbar-default"]["memoryBytes"], 1 << 30, "step {step}");
+    };
+    at_each_step(prepare, &["up", "--memory", "1Gi", "--recreate"], &Action::Die, completed);
 }

@@ -73,6 +73,8 @@ pub enum Action {
     KillAfter,
     /// Never answers.
     Hang,
+    /// From here on nobody answers, neither this call nor any other, whatever it is; until there is no such failpoint.
+    Die,
 }
 
 /// How the nodes of a fake engine behave.
