@@ -166,7 +166,7 @@ fn reporter(settings: &Settings, live: bool, style: Style) -> Arc<dyn Reporter> 
         (false, true) => Detail::Log,
         (false, false) => Detail::Lines,
     };
-    Arc::new(Terminal::new(detail, style, stderr()))
+    Arc::new(Terminal::new(detail, settings.verbose, style, stderr()))
 }
 
 #[async_trait]

@@ -1,9 +1,12 @@
 //! The final report of `up`, `start` and `restart`.
 
+use std::time::Duration;
+
 use super::kubectl::{self, OwnKubectl};
 use crate::cluster::{ClusterError, UpReport};
 use crate::context::Context;
 use crate::error::Failure;
+use crate::node::PhaseReport;
 use crate::process::quoted;
 use crate::spec::DEFAULT_NAME;
 use crate::ui::reporter::Event;
@@ -36,7 +39,7 @@ pub(super) async fn print(
 
 fn text(context: &Context, report: &UpReport, kubectl: Option<&OwnKubectl>) -> String {
     let style = context.style;
-    let took = seconds(std::time::Duration::from_millis(report.millis));
+    let took = seconds(Duration::from_millis(report.millis));
     let done = match report.outcome {
         "created" => format!("is ready after {took}"),
         "recreated" => format!("was made anew with its data and is ready after {took}"),
@@ -48,9 +51,9 @@ fn text(context: &Context, report: &UpReport, kubectl: Option<&OwnKubectl>) -> S
     let phases: Vec<String> = report
         .phases
         .iter()
-        .map(|phase| format!("{} {}", phase.name, seconds(std::time::Duration::from_millis(phase.millis))))
+        .map(|phase| format!("{} {}", phase.name, seconds(Duration::from_millis(phase.millis))))
         .collect();
-    let rows = [
+    let mut rows = vec![
         ("node", format!("{} in {} {}", report.node, report.engine.kind, report.engine.version)),
         ("kubernetes", report.kubernetes_version.clone()),
         ("context", format!("{}{current} ({})", report.context, files.join(", "))),
@@ -59,11 +62,23 @@ fn text(context: &Context, report: &UpReport, kubectl: Option<&OwnKubectl>) -> S
         ("https", report.addresses.https.clone()),
         ("phases", phases.join(", ")),
     ];
+    if context.settings.verbose {
+        rows.push(("components", report.node_phases.iter().map(times).collect::<Vec<_>>().join(", ")));
+    }
     let mut text = format!("{} cluster {} {done}\n\n", style.good("✓"), style.strong(report.name.as_str()));
     for (key, value) in rows {
         text += &format!("  {}  {value}\n", style.faint(&format!("{key:<10}")));
     }
     text + &format!("\nnext: {}\n", style.strong(&next(context, report, kubectl)))
+}
+
+/// When a component of the node began and was ready, after the node's start.
+fn times(phase: &PhaseReport) -> String {
+    let at = |millis| seconds(Duration::from_millis(millis));
+    match phase.ready_millis {
+        Some(ready) => format!("{} {} to {}", phase.name, at(phase.start_millis), at(ready)),
+        None => format!("{} from {}", phase.name, at(phase.start_millis)),
+    }
 }
 
 /// The command to type next, which works as it stands: with the laptop's kubectl where it fits, else with ours.

@@ -214,10 +214,13 @@ impl Wait<'_> {
         for component in &now.components {
             let known = before.and_then(|report| report.components.iter().find(|old| old.name == component.name));
             if known.is_none_or(|old| old.state != component.state) {
+                let times = now.phases.iter().find(|phase| phase.name == component.name);
                 self.host.reporter.report(&Event::Component {
                     name: component.name.clone(),
                     state: component.state.clone(),
                     reason: component.reason.clone(),
+                    start_millis: times.map(|phase| phase.start_millis),
+                    ready_millis: times.and_then(|phase| phase.ready_millis),
                 });
             }
         }

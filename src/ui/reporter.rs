@@ -41,6 +41,12 @@ pub enum Event {
         /// Why, where there is something to say.
         #[serde(skip_serializing_if = "String::is_empty")]
         reason: String,
+        /// When it began, in milliseconds after the node.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        start_millis: Option<u64>,
+        /// When it was ready, in milliseconds after the node.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ready_millis: Option<u64>,
     },
     /// Bytes that were moved so far; `total` when it is known.
     #[serde(rename_all = "camelCase")]

@@ -28,6 +28,7 @@ pub enum Detail {
 /// Shows progress to people.
 pub struct Terminal {
     detail: Detail,
+    components: bool,
     shared: Arc<Mutex<Shown>>,
 }
 
@@ -42,9 +43,10 @@ struct Shown {
 }
 
 impl Terminal {
-    /// Shows so much on that stream (which is stderr wherever there is a spinner).
+    /// Shows so much on that stream (which is stderr wherever there is a spinner); with `components` also each component of
+    /// the node as it becomes ready or fails, beside the phases.
     #[must_use]
-    pub fn new(detail: Detail, style: Style, stream: Box<dyn Write + Send>) -> Self {
+    pub fn new(detail: Detail, components: bool, style: Style, stream: Box<dyn Write + Send>) -> Self {
         let shown = Shown {
             style,
             stream,
@@ -64,7 +66,7 @@ impl Terminal {
                 }
             });
         }
-        Self { detail, shared }
+        Self { detail, components, shared }
     }
 }
 
@@ -96,8 +98,20 @@ impl Reporter for Terminal {
                     _ => phase.clone(),
                 };
                 let took = style.faint(&seconds(Duration::from_millis(*millis)));
-                let line = format!("{} {text}  {took}", style.good("✓"));
-                if shown.live { shown.line(&line) } else { shown.held_back.push(line) }
+                shown.log(format!("{} {text}  {took}", style.good("✓")));
+            }
+            Event::Component { name, state, reason, start_millis, ready_millis } if self.components => {
+                let took = ready_millis.zip(*start_millis).map(|(ready, start)| ready.saturating_sub(start));
+                let took = took.map(|millis| style.faint(&seconds(Duration::from_millis(millis)))).unwrap_or_default();
+                match state.as_str() {
+                    "ready" => shown.log(format!("  {name} is {}  {took}", style.state(state)).trim_end().to_owned()),
+                    "failed" | "degraded" => {
+                        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                        shown.log(format!("  {name} is {}{reason}", style.state(state)));
+                    }
+                    // What a phase waits for stands in its detail.
+                    _ => {}
+                }
             }
             Event::Component { .. } => {}
         }
@@ -133,6 +147,15 @@ impl Shown {
         }
     }
 
+    /// A line of what was done, for which it is too early until something is shown at all.
+    fn log(&mut self, line: String) {
+        if self.live {
+            self.line(&line);
+        } else {
+            self.held_back.push(line);
+        }
+    }
+
     fn note(&mut self, phase: &str, detail: String) {
         if let Some((running, _, shown)) = &mut self.running
             && running == phase
@@ -162,5 +185,118 @@ impl Shown {
             }
             None => write(&mut self.stream),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was written, which can be looked at while the terminal has it.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Written {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    fn terminal(detail: Detail, components: bool) -> (Terminal, Written) {
+        let written = Written::default();
+        (Terminal::new(detail, components, Style::new(false), Box::new(written.clone())), written)
+    }
+
+    fn component(name: &str, state: &str, reason: &str, times: Option<(u64, u64)>) -> Event {
+        Event::Component {
+            name: name.to_owned(),
+            state: state.to_owned(),
+            reason: reason.to_owned(),
+            start_millis: times.map(|(start, _)| start),
+            ready_millis: times.map(|(_, ready)| ready),
+        }
+    }
+
+    /// Everything that can happen.
+    fn report(terminal: &Terminal) {
+        let phase = || "node".to_owned();
+        terminal.report(&Event::PhaseStarted { phase: phase(), text: "Node becomes healthy".to_owned() });
+        terminal.report(&component("etcd", "starting", "", None));
+        terminal.report(&Event::PhaseDetail { phase: phase(), text: "0 of 2 ready".to_owned() });
+        terminal.report(&Event::Bytes { phase: phase(), done: 1, total: Some(2) });
+        terminal.report(&component("etcd", "ready", "", Some((100, 1400))));
+        terminal.report(&component("dns", "failed", "no upstream", None));
+        terminal.report(&component("dns", "ready", "", None));
+        terminal.report(&Event::Waiting { text: "a lock".to_owned() });
+        terminal.report(&Event::Note { text: "a note".to_owned() });
+        terminal.report(&Event::Warning { text: "a warning".to_owned() });
+        terminal.report(&Event::PhaseFinished { phase: phase(), millis: 2949 });
+        terminal.report(&Event::PhaseFinished { phase: "other".to_owned(), millis: 0 });
+    }
+
+    #[test]
+    fn lines_are_what_the_user_has_to_read() {
+        let (terminal, written) = terminal(Detail::Lines, false);
+        report(&terminal);
+        insta::assert_snapshot!(written.text(), @r"
+        waiting for a lock
+        a note
+        warning: a warning
+        ");
+    }
+
+    #[test]
+    fn a_log_has_phases_and_components() {
+        let (terminal, written) = terminal(Detail::Log, true);
+        report(&terminal);
+        insta::assert_snapshot!(written.text(), @r"
+          etcd is ready  1.3 s
+          dns is failed: no upstream
+          dns is ready
+        waiting for a lock
+        a note
+        warning: a warning
+        ✓ Node becomes healthy  2.9 s
+        ✓ other  0.0 s
+        ");
+    }
+
+    #[test]
+    fn a_terminal_shows_phases_once_it_takes_a_while() {
+        let (quick, written) = terminal(Detail::Live, false);
+        report(&quick);
+        quick.finish();
+        insta::assert_snapshot!(written.text(), @r"
+        waiting for a lock
+        a note
+        warning: a warning
+        ");
+
+        let (slow, written) = terminal(Detail::Live, true);
+        report(&slow);
+        lock(&slow.shared).go_live();
+        slow.report(&component("kubelet", "ready", "", Some((0, 50))));
+        slow.finish();
+        insta::assert_snapshot!(written.text(), @r"
+        waiting for a lock
+        a note
+        warning: a warning
+          etcd is ready  1.3 s
+          dns is failed: no upstream
+          dns is ready
+        ✓ Node becomes healthy  2.9 s
+        ✓ other  0.0 s
+          kubelet is ready  0.1 s
+        ");
     }
 }

@@ -259,7 +259,8 @@ fn progress_is_json_lines_for_programs() {
         .map(|event| event["phase"].as_str().unwrap())
         .collect();
     assert_eq!(phases, ["engine", "image", "container", "node", "laptop"]);
-    assert!(events.iter().any(|event| event["event"] == "component" && event["name"] == "etcd"));
+    let etcd = events.iter().find(|event| event["event"] == "component" && event["name"] == "etcd").unwrap();
+    assert_eq!((etcd["startMillis"].as_u64(), etcd["readyMillis"].as_u64()), (Some(0), Some(0)));
     assert!(events.iter().all(|event| event["time"].is_string()));
 
     let output = sandbox.output(&["status", "nosuch", "--events", "json"]);
@@ -475,4 +476,58 @@ fn an_up_that_was_killed_can_be_completed_with_other_networks() {
     sandbox.succeed(&["up", "--cluster-network", "10.60.0.0/16"]);
     assert_eq!(node_config(&sandbox)["network"]["clusterNetwork"][0], "10.60.0.0/16");
     assert_eq!(sandbox.json(&["up"])["outcome"], "unchanged");
+}
+
+#[test]
+fn verbose_shows_phases_and_components_with_their_times() {
+    let sandbox = Sandbox::new();
+    sandbox.behave(|behaviour| {
+        let etcd = Component { name: "etcd".to_owned(), ..Component::default() };
+        let kubelet = Component { name: "kubelet".to_owned(), ready_millis: Some(150), ..Component::default() };
+        behaviour.node.components = vec![etcd, kubelet];
+    });
+    assert_snapshot!(sandbox.run(&["up", "--verbose"]), @r"
+    ✓ cluster default is ready after TIME
+
+      node  default in fake 1.0.0
+      kubernetes  v1.37.2
+      context  sandbar-default, current (~/.kube/config)
+      api  https://127.0.0.1:PORT
+      http  http://*.default.localhost
+      https  https://*.default.localhost
+      phases  engine TIME, image TIME, container TIME, node TIME, laptop TIME
+      components  etcd TIME to TIME, kubelet TIME to TIME
+
+    next: sandbar kubectl get nodes
+    ----- stderr:
+    ✓ Engine answers  TIME
+    ✓ Node image and settings fit  TIME
+    ✓ Container starts  TIME
+      etcd is ready  TIME
+      kubelet is ready  TIME
+    ✓ Node becomes healthy  TIME
+    ✓ Laptop reaches the cluster  TIME
+    ----- exit code 0
+    ");
+}
+
+#[test]
+fn quiet_shows_results_and_errors_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&["init"]);
+    assert_snapshot!(sandbox.run(&["up", "--quiet", "--output", "name"]), @r"
+    default
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["rm", "--quiet"]), @r"
+    cluster default is removed
+    ----- exit code 0
+    ");
+    assert_snapshot!(sandbox.run(&["rm", "--quiet"]), @"exit code 0");
+    assert_snapshot!(sandbox.run(&["status", "--quiet"]), @r"
+    stderr:
+    error: there is no cluster default
+    hint: `sandbar up` makes one
+    ----- exit code 5
+    ");
 }
