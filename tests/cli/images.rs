@@ -6,7 +6,7 @@ use sandbar::engine::ImageInfo;
 use crate::sandbox::Sandbox;
 
 /// A docker-archive of one image without layers, for an architecture.
-fn archive(architecture: &str) -> Vec<u8> {
+pub fn archive(architecture: &str) -> Vec<u8> {
     let config = format!(
         r#"{{"architecture":"{architecture}","os":"linux","config":{{}},"rootfs":{{"type":"layers","diff_ids":[]}}}}"#
     );

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should end there")]
 
 mod bad_input;
+mod contract;
 mod images;
 mod interrupted;
 mod kubeconfig;
