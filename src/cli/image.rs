@@ -15,6 +15,10 @@ const ARCHIVES: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
 
 /// Images in the node
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sandbar image load localhost/hello:1
+  sandbar image ls --cluster edge")]
 pub(super) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -33,6 +37,7 @@ Examples:
   podman save localhost/hello:1 | sandbar image load -")]
     Load(LoadArgs),
     /// List the images that the node has
+    #[command(after_help = "Examples:\n  sandbar image ls\n  sandbar image ls --cluster edge --output name")]
     Ls(LsArgs),
 }
 

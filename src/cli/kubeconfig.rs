@@ -24,10 +24,15 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Print it, with its private key
+    #[command(after_help = "Example:\n  sandbar kubeconfig print edge > edge.kubeconfig")]
     Print(Name),
     /// Put its context into your kubeconfig and make it the current one
+    #[command(
+        after_help = "Examples:\n  sandbar kubeconfig merge\n  sandbar kubeconfig merge edge --kubeconfig ~/.kube/other"
+    )]
     Merge(Name),
     /// Take its entries out of your kubeconfig and restore the context before it
+    #[command(after_help = "Example:\n  sandbar kubeconfig unmerge edge")]
     Unmerge(Name),
 }
 

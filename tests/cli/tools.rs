@@ -131,11 +131,13 @@ fn help_has_examples() {
       sandbar rm  remove the cluster with everything of it
     ----- exit code 0
     ");
-    for command in sandbar::cli::definition().get_subcommands() {
-        if command.get_name() != "image" {
-            assert!(command.get_after_help().is_some(), "{} has no example", command.get_name());
-        }
-    }
+    assert_has_examples(&sandbar::cli::definition());
+}
+
+fn assert_has_examples(command: &clap::Command) {
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    assert!(help.contains("Example"), "{} has no example", command.get_name());
+    command.get_subcommands().for_each(assert_has_examples);
 }
 
 #[test]
