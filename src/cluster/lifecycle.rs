@@ -61,20 +61,6 @@ impl Lifecycle {
             Self::Orphaned => "orphaned",
         }
     }
-
-    /// Whether one state can follow another by one command or one event. Whoever records a state checks it.
-    #[must_use]
-    pub fn may_become(self, next: Self) -> bool {
-        match self {
-            // What was never finished is finished or removed, never stopped or frozen.
-            Self::Interrupted => matches!(next, Self::Running | Self::Removing | Self::Interrupted),
-            // A removal is only ever completed.
-            Self::Removing => next == Self::Removing,
-            Self::Running | Self::Paused | Self::Stopped | Self::Missing | Self::Unknown | Self::Orphaned => {
-                next != Self::Interrupted
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -120,16 +106,5 @@ mod tests {
             record.operation = Some(Operation { kind, since: jiff::Timestamp::UNIX_EPOCH });
             assert_eq!(Lifecycle::of(Some(&record), Some(&running)), Some(state));
         }
-    }
-
-    #[test]
-    fn what_was_finished_is_never_unfinished_again_and_a_removal_is_only_completed() {
-        for state in [Lifecycle::Running, Lifecycle::Paused, Lifecycle::Stopped, Lifecycle::Missing] {
-            assert!(!state.may_become(Lifecycle::Interrupted));
-            assert!(state.may_become(Lifecycle::Running));
-            assert!(state.may_become(Lifecycle::Removing));
-        }
-        assert!(!Lifecycle::Removing.may_become(Lifecycle::Running));
-        assert!(!Lifecycle::Interrupted.may_become(Lifecycle::Stopped));
     }
 }
