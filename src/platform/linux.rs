@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::ports::overlap;
 use super::unix::System;
-use super::{PortHolder, Route, Space};
+use super::{PortHolder, Route};
 
 /// The kernel's default, should it not say.
 const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
@@ -40,11 +40,6 @@ impl System for Linux {
 
     fn routes(&self) -> io::Result<Vec<Route>> {
         std::fs::read_to_string("/proc/net/route").map(|table| parse_routes(&table))
-    }
-
-    fn memory(&self) -> io::Result<Space> {
-        let text = std::fs::read_to_string("/proc/meminfo")?;
-        parse_memory(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/meminfo has no MemTotal"))
     }
 }
 
@@ -155,16 +150,6 @@ fn parse_routes(table: &str) -> Vec<Route> {
     routes
 }
 
-fn parse_memory(text: &str) -> Option<Space> {
-    let field = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        kib.checked_mul(1024)
-    };
-    // MemAvailable is in every kernel since 3.14.
-    Some(Space { total: field("MemTotal")?, available: field("MemAvailable").or_else(|| field("MemFree"))? })
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
@@ -221,14 +206,9 @@ mod tests {
     }
 
     #[test]
-    fn reads_ranges_and_memory() {
+    fn reads_ranges() {
         assert_eq!(parse_range("32768\t60999\n"), Some(32768..=60999));
         assert_eq!(parse_range("60999 32768"), None);
         assert_eq!(parse_range(""), None);
-        let memory = parse_memory("MemTotal:  100 kB\nMemFree:    1 kB\nMemAvailable:   50 kB\n");
-        assert_eq!(memory, Some(Space { total: 102_400, available: 51_200 }));
-        assert_eq!(parse_memory("MemTotal: 1 MB"), None);
-        let host = Linux.memory().unwrap();
-        assert!(0 < host.available && host.available <= host.total);
     }
 }

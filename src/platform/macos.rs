@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::process::{Command, Stdio};
 
 use super::unix::System;
-use super::{PortHolder, Route, Space};
+use super::{PortHolder, Route};
 
 /// The system's default range (`sysctl net.inet.ip.portrange`).
 const EPHEMERAL: RangeInclusive<u16> = 49152..=65535;
@@ -33,12 +33,6 @@ impl System for MacOs {
     fn routes(&self) -> io::Result<Vec<Route>> {
         // Engines run in a virtual machine there, which has routes of its own.
         Ok(Vec::new())
-    }
-
-    fn memory(&self) -> io::Result<Space> {
-        let text = output("/usr/sbin/sysctl", &["-n", "hw.memsize"])?;
-        let total = text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        Ok(Space { total, available: total })
     }
 }
 

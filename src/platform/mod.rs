@@ -96,15 +96,6 @@ impl std::fmt::Display for Route {
     }
 }
 
-/// An amount of which a part is free, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Space {
-    /// All of it.
-    pub total: u64,
-    /// What can still be used without pressing anyone.
-    pub available: u64,
-}
-
 /// A limit of this process; `None` is "no limit".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
@@ -157,12 +148,6 @@ pub trait Platform: Send + Sync {
     fn ephemeral_ports(&self) -> RangeInclusive<u16>;
     /// IPv4 routes of the host, without the default route and loopback.
     fn routes(&self) -> io::Result<Vec<Route>>;
-    /// Whether a process of that number lives.
-    fn is_alive(&self, pid: u32) -> bool;
-    /// Memory of the host.
-    fn memory(&self) -> io::Result<Space>;
-    /// The file system on which a path is.
-    fn disk(&self, path: &Path) -> io::Result<Space>;
     /// Limits of this process.
     fn limits(&self) -> Limits;
     /// Whether this process may do everything.
@@ -184,8 +169,6 @@ pub trait Platform: Send + Sync {
     /// Requests to end this program. Needs a running tokio.
     fn interruptions(&self) -> io::Result<Box<dyn Interruptions>>;
 
-    /// Makes a file or folder accessible to its owner alone.
-    fn make_private(&self, path: &Path) -> io::Result<()>;
     /// Makes a folder, and those above it, accessible to its owner alone and owned like the folder in which it is made.
     fn create_private_dir(&self, path: &Path) -> io::Result<()>;
     /// Whether the owner of a file may write it. The superuser could always; what the file says counts.

@@ -1,6 +1,6 @@
 //! What Linux and macOS do alike; [`System`] is what they do not.
 
-use std::fs::{File, Metadata, Permissions};
+use std::fs::{File, Metadata};
 use std::io;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -13,9 +13,7 @@ use rustix::process::{Pid, Resource, Signal, getrlimit};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-use super::{
-    Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route, Space, Waiting,
-};
+use super::{Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route, Waiting};
 use crate::engine::TerminalSize;
 
 /// What one Unix does in a way of its own; the words are those of [`Platform`].
@@ -23,7 +21,6 @@ pub trait System: Send + Sync {
     fn port_holder(&self, address: IpAddr, port: u16) -> Option<PortHolder>;
     fn ephemeral_ports(&self) -> RangeInclusive<u16>;
     fn routes(&self) -> io::Result<Vec<Route>>;
-    fn memory(&self) -> io::Result<Space>;
     fn runs_containers(&self) -> bool;
 }
 
@@ -41,23 +38,6 @@ impl<S: System> Platform for Unix<S> {
 
     fn routes(&self) -> io::Result<Vec<Route>> {
         self.0.routes()
-    }
-
-    fn memory(&self) -> io::Result<Space> {
-        self.0.memory()
-    }
-
-    fn is_alive(&self, pid: u32) -> bool {
-        // A process of someone else cannot be signalled, and lives.
-        process(pid).is_some_and(|pid| !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
-    }
-
-    fn disk(&self, path: &Path) -> io::Result<Space> {
-        let stat = rustix::fs::statvfs(path)?;
-        Ok(Space {
-            total: stat.f_blocks.saturating_mul(stat.f_frsize),
-            available: stat.f_bavail.saturating_mul(stat.f_frsize),
-        })
     }
 
     fn limits(&self) -> Limits {
@@ -110,11 +90,6 @@ impl<S: System> Platform for Unix<S> {
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
         }))
-    }
-
-    fn make_private(&self, path: &Path) -> io::Result<()> {
-        let mode = if path.metadata()?.is_dir() { 0o700 } else { 0o600 };
-        std::fs::set_permissions(path, Permissions::from_mode(mode))
     }
 
     fn create_private_dir(&self, path: &Path) -> io::Result<()> {

@@ -8,9 +8,7 @@ use std::os::windows::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{
-    Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route, Space, Waiting,
-};
+use super::{Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route, Waiting};
 use crate::engine::TerminalSize;
 
 /// The system's default range (`netsh int ipv4 show dynamicport tcp`).
@@ -42,20 +40,6 @@ impl Platform for Windows {
     fn routes(&self) -> io::Result<Vec<Route>> {
         // Engines run in a virtual machine there, which has routes of its own.
         Ok(Vec::new())
-    }
-
-    fn is_alive(&self, pid: u32) -> bool {
-        let filter = format!("PID eq {pid}");
-        let output = Command::new("tasklist").args(["/NH", "/FO", "CSV", "/FI", &filter]).stdin(Stdio::null()).output();
-        output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(&format!("\"{pid}\"")))
-    }
-
-    fn memory(&self) -> io::Result<Space> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn disk(&self, _path: &Path) -> io::Result<Space> {
-        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn limits(&self) -> Limits {
@@ -98,11 +82,6 @@ impl Platform for Windows {
             interrupt: tokio::signal::windows::ctrl_c()?,
             close: tokio::signal::windows::ctrl_close()?,
         }))
-    }
-
-    fn make_private(&self, _path: &Path) -> io::Result<()> {
-        // A user's profile is his own there by inheritance.
-        Ok(())
     }
 
     fn create_private_dir(&self, path: &Path) -> io::Result<()> {
