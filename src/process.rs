@@ -1,23 +1,26 @@
 //! The one way to run a program.
 //!
-//! A [`Program`] is a plain value: path, arguments, environment, input, deadline. Its environment holds what was given
+//! A [`Program`] is a plain value: path, arguments, environment, deadline. Its environment holds what was given
 //! and nothing else, with `LC_ALL=C`, so that output can be parsed. It runs in a process group of its own, which is
 //! killed when the deadline passes or the future is dropped. Programs that take over the terminal ([`Program::interactive`])
 //! keep the environment they are given and stay in this process' group.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::task::JoinHandle;
 
 use crate::platform;
 
 /// How much of the end of standard error an error carries, in bytes.
 const TAIL: usize = 2048;
+/// How long to wait for the end of standard error when the program is over.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long a program may take unless it is told otherwise.
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -27,8 +30,6 @@ pub struct Program {
     path: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
-    directory: Option<PathBuf>,
-    input: Vec<u8>,
     deadline: Duration,
 }
 
@@ -41,7 +42,7 @@ pub struct Output {
     pub stderr: Vec<u8>,
 }
 
-/// Why a program did not do its job. The command is shown without its environment and its input, which may be secret.
+/// Why a program did not do its job. The command is shown without its environment, which may be secret.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// It could not be started.
@@ -91,16 +92,9 @@ impl fmt::Debug for Program {
 }
 
 impl Program {
-    /// The program at `path`, without arguments, with an empty environment, no input and a minute to end.
+    /// The program at `path`, without arguments, with an empty environment and a minute to end.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            directory: None,
-            input: Vec::new(),
-            deadline: DEADLINE,
-        }
+        Self { path: path.into(), arguments: Vec::new(), environment: Vec::new(), deadline: DEADLINE }
     }
 
     /// Adds an argument.
@@ -132,20 +126,6 @@ impl Program {
         self
     }
 
-    /// Runs it in that folder.
-    #[must_use]
-    pub fn directory(mut self, directory: impl AsRef<Path>) -> Self {
-        self.directory = Some(directory.as_ref().to_owned());
-        self
-    }
-
-    /// Gives it that on standard input, which is empty otherwise.
-    #[must_use]
-    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
-        self.input = input.into();
-        self
-    }
-
     /// Gives it so long to end.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
@@ -162,9 +142,9 @@ impl Program {
 
     /// Runs it to its end and returns what it wrote; another status than 0 is an error.
     pub async fn output(&self) -> Result<Output, ProcessError> {
-        let mut running = self.start(Stdio::piped())?;
+        let mut running = self.start()?;
         let mut stderr = Tail::default();
-        let work = running.finish(&self.input, &mut stderr);
+        let work = running.finish(&mut stderr);
         match tokio::time::timeout(self.deadline, work).await {
             Err(_) => Err(ProcessError::TimedOut {
                 command: self.command_line(),
@@ -179,13 +159,13 @@ impl Program {
         }
     }
 
-    /// Starts it with its standard input and output as streams; its standard error is this process' own. There is no
-    /// deadline: it is killed when [`Streaming`] is dropped.
+    /// Starts it with its standard output as a stream; the end of its standard error is kept for its failure. There is no
+    /// deadline: it is killed when [`Streaming`] is dropped. Needs a running tokio.
     pub fn streaming(&self) -> Result<Streaming, ProcessError> {
-        let mut running = self.start(Stdio::inherit())?;
-        let stdin = running.child.stdin.take();
+        let mut running = self.start()?;
         let stdout = running.child.stdout.take();
-        Ok(Streaming { stdin, stdout, command: self.command_line(), running })
+        let errors = running.child.stderr.take().map(|stderr| tokio::spawn(last_words(stderr)));
+        Ok(Streaming { stdout, errors, command: self.command_line(), running })
     }
 
     /// Runs it on this process' terminal, with only the environment that was given, and returns its exit code as a
@@ -202,15 +182,11 @@ impl Program {
         Ok(exit_code(status))
     }
 
-    /// Starts it so that it outlives this process, its output thrown away or appended to a file; returns its number.
-    pub fn detached(&self, log: Option<std::fs::File>) -> Result<u32, ProcessError> {
-        let failed = |source| ProcessError::NotStarted { command: self.command_line(), source };
-        let (stdout, stderr) = match log {
-            Some(file) => (file.try_clone().map_err(failed)?.into(), file.into()),
-            None => (Stdio::null(), Stdio::null()),
-        };
+    /// Starts it so that it outlives this process, its standard error written to a file; returns its number.
+    pub fn detached(&self, log: std::fs::File) -> Result<u32, ProcessError> {
         let mut command = self.quiet_command().into_std();
-        platform::native().spawn_detached(command.stdout(stdout).stderr(stderr)).map_err(failed)
+        let started = platform::native().spawn_detached(command.stdout(Stdio::null()).stderr(log));
+        started.map_err(|source| ProcessError::NotStarted { command: self.command_line(), source })
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one way")]
@@ -218,9 +194,6 @@ impl Program {
         let mut command = Command::new(&self.path);
         command.args(&self.arguments).env_clear();
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        if let Some(directory) = &self.directory {
-            command.current_dir(directory);
-        }
         command
     }
 
@@ -231,9 +204,9 @@ impl Program {
         command
     }
 
-    fn start(&self, stderr: Stdio) -> Result<Running, ProcessError> {
+    fn start(&self) -> Result<Running, ProcessError> {
         let mut command = self.quiet_command();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         platform::own_group(&mut command);
         let child =
             command.spawn().map_err(|source| ProcessError::NotStarted { command: self.command_line(), source })?;
@@ -249,17 +222,9 @@ struct Running {
 }
 
 impl Running {
-    /// Feeds the input, reads the outputs to their ends and waits.
-    async fn finish(&mut self, input: &[u8], errors: &mut Tail) -> std::io::Result<(ExitStatus, Vec<u8>)> {
-        let (stdin, stdout, stderr) = (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
-        let feed = async {
-            let Some(mut stdin) = stdin else { return Ok(()) };
-            match stdin.write_all(input).await {
-                // A program need not read its input to its end; its status says whether that was wrong.
-                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-                result => result,
-            }
-        };
+    /// Reads the outputs to their ends and waits.
+    async fn finish(&mut self, errors: &mut Tail) -> std::io::Result<(ExitStatus, Vec<u8>)> {
+        let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
         let mut output = Vec::new();
         let read = async {
             match stdout {
@@ -273,7 +238,7 @@ impl Running {
                 None => Ok(()),
             }
         };
-        tokio::try_join!(feed, read, errors)?;
+        tokio::try_join!(read, errors)?;
         let status = self.wait().await?;
         Ok((status, output))
     }
@@ -295,12 +260,11 @@ impl Drop for Running {
     }
 }
 
-/// A running program with its standard input and output.
+/// A running program with its standard output.
 pub struct Streaming {
-    /// Its standard input; dropping it is the end of the input.
-    pub stdin: Option<ChildStdin>,
     /// Its standard output.
     pub stdout: Option<ChildStdout>,
+    errors: Option<JoinHandle<Tail>>,
     command: String,
     running: Running,
 }
@@ -308,13 +272,32 @@ pub struct Streaming {
 impl Streaming {
     /// Waits for its end, which is an error unless its status is 0.
     pub async fn wait(mut self) -> Result<(), ProcessError> {
-        drop(self.stdin.take());
         match self.running.wait().await {
             Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(ProcessError::Failed { command: self.command, status, stderr: String::new() }),
+            Ok(status) => {
+                let words = match self.errors.take() {
+                    // A program that it left running may keep the stream open.
+                    Some(errors) => tokio::time::timeout(LAST_WORDS, errors).await.ok().and_then(Result::ok),
+                    None => None,
+                };
+                let stderr = words.map(|tail| tail.text()).unwrap_or_default();
+                Err(ProcessError::Failed { command: self.command, status, stderr })
+            }
             Err(source) => Err(ProcessError::Streams { command: self.command, source }),
         }
     }
+}
+
+/// The end of a stream, kept while everything before it is let go.
+async fn last_words(mut stream: ChildStderr) -> Tail {
+    let mut tail = Tail::default();
+    // What came before a broken stream is what there is to say.
+    while let Ok(1..) = stream.read_buf(&mut tail.whole).await {
+        if tail.whole.len() > 4 * TAIL {
+            tail.whole.drain(..tail.whole.len() - 2 * TAIL);
+        }
+    }
+    tail
 }
 
 /// Standard error, as far as it was read: it is there even where the reading was cut short.
@@ -385,15 +368,14 @@ mod tests {
 
     #[test]
     fn gives_back_both_outputs() {
-        let output = block_on(sh("cat; echo words >&2").input("input\n").output()).unwrap();
-        assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"input\n"[..], &b"words\n"[..]));
+        let output = block_on(sh("echo output; cat; echo words >&2").output()).unwrap();
+        assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"output\n"[..], &b"words\n"[..]));
     }
 
     #[test]
     fn streams_that_are_larger_than_a_pipe_do_not_block() {
-        let input = vec![b'x'; 1 << 20];
-        let output = block_on(sh("tee /dev/stderr").input(input.clone()).output()).unwrap();
-        assert!(output.stdout == input && output.stderr == input);
+        let output = block_on(sh("head -c 1048576 /dev/zero | tee /dev/stderr").output()).unwrap();
+        assert!(output.stdout == vec![0; 1 << 20] && output.stderr == output.stdout);
     }
 
     #[test]
@@ -419,8 +401,16 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_does_not_read_its_input_is_no_failure() {
-        block_on(sh("exit 0").input(vec![b'x'; 1 << 20]).output()).unwrap();
+    fn a_stream_that_fails_has_the_programs_last_words() {
+        let script = "seq 1 100000 >&2; echo output; echo 'no space left' >&2; exit 125";
+        let (output, error) = block_on(async {
+            let mut running = sh(script).streaming().unwrap();
+            let mut output = Vec::new();
+            running.stdout.as_mut().unwrap().read_to_end(&mut output).await.unwrap();
+            (output, running.wait().await.unwrap_err().to_string())
+        });
+        assert_eq!(output, b"output\n");
+        assert!(error.ends_with("\n99999\n100000\nno space left") && error.len() < 2 * TAIL, "{error}");
     }
 
     #[test]
