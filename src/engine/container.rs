@@ -550,12 +550,16 @@ impl Engine for ContainerEngine {
     }
 
     async fn logs(&self, name: &str, follow: bool, tail: Option<u32>) -> Result<Reader, EngineError> {
+        let attempt = self.attempt("read the node's log", "node", name);
         let id = self.id(name).await?;
         let tail = tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
         let options = query::LogsOptionsBuilder::new().stdout(true).stderr(true).follow(follow).tail(&tail).build();
-        let lines = self.docker().logs(&id, Some(options));
-        let lines = lines.map_ok(bollard::container::LogOutput::into_bytes).map_err(std::io::Error::other);
-        Ok(Box::pin(StreamReader::new(lines)))
+        let lines = self.docker().logs(&id, Some(options)).map_ok(bollard::container::LogOutput::into_bytes);
+        if !follow {
+            return self.flow(attempt, QUICK, lines.fuse()).await;
+        }
+        // Whoever follows waits for what may never be said.
+        Ok(Box::pin(StreamReader::new(lines.map_err(std::io::Error::other))))
     }
 
     async fn stats(&self, name: &str) -> Result<NodeStats, EngineError> {

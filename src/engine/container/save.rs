@@ -6,6 +6,7 @@ use futures_util::stream;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::StreamReader;
 
+use super::STALL;
 use crate::engine::{ImageInfo, Reader};
 use crate::process::{Program, Streaming};
 
@@ -38,6 +39,12 @@ pub(super) async fn save(podman: &Program, reference: &str, image: &ImageInfo) -
     }
 }
 
+/// A program that stands still is one that failed.
+async fn in_time<T>(next: impl Future<Output = T>) -> std::io::Result<T> {
+    let stalled = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "podman save sent nothing more");
+    tokio::time::timeout(STALL, next).await.map_err(stalled)
+}
+
 /// A running `podman save`, killed when it is dropped.
 struct Saving {
     running: Option<Streaming>,
@@ -49,12 +56,12 @@ impl Saving {
         let Some(running) = &mut self.running else { return Ok(None) };
         let mut piece = BytesMut::with_capacity(CHUNK);
         if let Some(stdout) = &mut running.stdout
-            && stdout.read_buf(&mut piece).await? > 0
+            && in_time(stdout.read_buf(&mut piece)).await?? > 0
         {
             return Ok(Some(piece.freeze()));
         }
         if let Some(running) = self.running.take() {
-            running.wait().await.map_err(std::io::Error::other)?;
+            in_time(running.wait()).await?.map_err(std::io::Error::other)?;
         }
         Ok(None)
     }
