@@ -125,7 +125,7 @@ async fn take(step: Step, options: &ConnectOptions<'_>) -> Result<ContainerEngin
     let candidate = match step {
         Step::Ask(candidate) => candidate,
         Step::Start(program) => {
-            let endpoint = service::ensure(&program, &options.service_dir, options.platform).await?;
+            let endpoint = service::ensure(&program, &options.service_dir, options.platform, options.env).await?;
             let rootless = !options.platform.is_superuser();
             Candidate { engine: "podman", endpoint, rootless, named: None }
         }

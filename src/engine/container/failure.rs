@@ -142,7 +142,7 @@ fn port_named(words: &str, ports: &[PortForward]) -> Option<(IpAddr, u16)> {
 }
 
 /// An error with its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -3,12 +3,14 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
+use super::failure::chain;
 use crate::engine::EngineError;
+use crate::env::Env;
 use crate::platform::Platform;
+use crate::process::Program;
 
 /// Seconds without a request after which the service ends.
 const IDLE_SECONDS: u32 = 600;
@@ -16,6 +18,8 @@ const IDLE_SECONDS: u32 = 600;
 const START: Duration = Duration::from_secs(5);
 /// How long one attempt may take.
 const PING: Duration = Duration::from_millis(900);
+/// How long to wait for another command that starts it.
+const LOCK: Duration = Duration::from_secs(10);
 /// How often is asked: a service has no way to tell that it is there.
 const ASK: Duration = Duration::from_millis(5);
 
@@ -25,7 +29,12 @@ pub(super) fn socket(dir: &Path) -> PathBuf {
 }
 
 /// The endpoint of a service that answers, started now if none does.
-pub(super) async fn ensure(program: &Path, dir: &Path, platform: &dyn Platform) -> Result<Endpoint, EngineError> {
+pub(super) async fn ensure(
+    program: &Path,
+    dir: &Path,
+    platform: &dyn Platform,
+    env: &Env,
+) -> Result<Endpoint, EngineError> {
     let endpoint = Endpoint::Unix(socket(dir));
     let failed =
         |reason: String| EngineError::Unreachable { engine: "podman".into(), endpoint: endpoint.to_string(), reason };
@@ -40,11 +49,9 @@ pub(super) async fn ensure(program: &Path, dir: &Path, platform: &dyn Platform) 
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut command = command(program, &endpoint);
-        command.stdout(Stdio::null()).stderr(Stdio::from(File::create(&log)?));
-        platform.spawn_detached(&mut command)
+        service(program, &endpoint, env).detached(File::create(&log)?).map_err(std::io::Error::other)
     };
-    start().map_err(|error| failed(format!("{} could not be started: {error}", program.display())))?;
+    start().map_err(|error| failed(format!("the service could not be started: {}", chain(&error))))?;
     let begun = tokio::time::Instant::now();
     let result = loop {
         if endpoint.ping(PING).await.is_ok() {
@@ -64,12 +71,12 @@ pub(super) async fn ensure(program: &Path, dir: &Path, platform: &dyn Platform) 
 }
 
 /// `podman system service` on that socket, always for this machine's own Podman.
-#[expect(clippy::disallowed_methods, reason = "it outlives this process, and its output is nobody's")]
-fn command(program: &Path, endpoint: &Endpoint) -> Command {
-    let mut command = Command::new(program);
-    command.args(["system", "service", "--time", &IDLE_SECONDS.to_string(), &endpoint.to_string()]);
-    command.env_remove("CONTAINER_HOST").env_remove("CONTAINER_CONNECTION").env("LC_ALL", "C");
-    command
+fn service(program: &Path, endpoint: &Endpoint, env: &Env) -> Program {
+    let elsewhere = ["CONTAINER_HOST", "CONTAINER_CONNECTION"];
+    let variables = env.all.iter().filter(|(name, _)| !elsewhere.iter().any(|other| name == other));
+    Program::new(program)
+        .args(["system", "service", "--time", &IDLE_SECONDS.to_string(), &endpoint.to_string()])
+        .envs(variables.map(|(name, value)| (name, value)))
 }
 
 /// One command at a time starts the service.
@@ -77,7 +84,9 @@ async fn lock(dir: &Path, platform: &dyn Platform) -> std::io::Result<File> {
     platform.create_private_dir(dir)?;
     let file = File::create(dir.join("podman-service.lock"))?;
     let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
-    locked.await.map_err(std::io::Error::other)?
+    let words = "another sandbar has been starting it for too long";
+    let late = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, words);
+    tokio::time::timeout(LOCK, locked).await.map_err(late)?.map_err(std::io::Error::other)?
 }
 
 #[cfg(test)]
@@ -86,8 +95,12 @@ mod tests {
 
     #[test]
     fn the_service_is_started_on_its_own_socket() {
-        let command = command(Path::new("/usr/bin/podman"), &Endpoint::Unix("/run/sandbar/podman.sock".into()));
-        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
-        assert_eq!(arguments, ["system", "service", "--time", "600", "unix:///run/sandbar/podman.sock"]);
+        let endpoint = Endpoint::Unix("/run/sandbar/podman.sock".into());
+        let env = |name: &str| Env { all: vec![(name.into(), "x".into())], ..Env::default() };
+        let started = |env: &Env| service(Path::new("/usr/bin/podman"), &endpoint, env);
+        let words = format!("{:?}", started(&Env::default()));
+        assert!(words.contains("system service --time 600 unix:///run/sandbar/podman.sock"), "{words}");
+        assert_eq!(started(&env("CONTAINER_HOST")), started(&Env::default()), "it is always this machine's own");
+        assert_ne!(started(&env("XDG_RUNTIME_DIR")), started(&Env::default()));
     }
 }
