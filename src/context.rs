@@ -82,8 +82,10 @@ pub struct Context {
 impl Context {
     /// The context of this process.
     pub fn of_process(env: Env, settings: Settings, command: &'static str) -> Result<Self, Failure> {
+        let platform = platform::native();
         let dirs = match &env.sandbar_home {
             Some(home) => Some(Dirs::below(&std::path::absolute(home).unwrap_or_else(|_| home.clone()))),
+            None if platform.uses_xdg() && env.home.is_some() => Dirs::xdg(&env),
             None => Dirs::of_platform(),
         };
         let dirs = dirs.ok_or_else(|| {
@@ -101,7 +103,7 @@ impl Context {
         Ok(Self {
             store: Store::new(dirs),
             folder,
-            platform: platform::native(),
+            platform,
             now: Timestamp::now,
             printer: Printer::new(Box::new(std::io::stdout())),
             reporter,

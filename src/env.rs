@@ -32,6 +32,14 @@ pub struct Env {
     pub docker_tls_verify: bool,
     /// `TMPDIR`, where Podman Machine has its sockets.
     pub temporary_dir: Option<PathBuf>,
+    /// `XDG_CONFIG_HOME`, `XDG_DATA_HOME`, `XDG_CACHE_HOME` and `XDG_STATE_HOME`, where a user's own files are.
+    pub xdg_config_home: Option<PathBuf>,
+    /// See [`Env::xdg_config_home`].
+    pub xdg_data_home: Option<PathBuf>,
+    /// See [`Env::xdg_config_home`].
+    pub xdg_cache_home: Option<PathBuf>,
+    /// See [`Env::xdg_config_home`].
+    pub xdg_state_home: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`, where a user's own sockets are.
     pub xdg_runtime_dir: Option<PathBuf>,
     /// `SANDBAR_HOME`: all of Sandbar's own files below one folder.
@@ -70,6 +78,10 @@ impl Env {
             docker_config: path("DOCKER_CONFIG"),
             docker_tls_verify: set("DOCKER_TLS_VERIFY").is_some(),
             temporary_dir: path("TMPDIR"),
+            xdg_config_home: path("XDG_CONFIG_HOME"),
+            xdg_data_home: path("XDG_DATA_HOME"),
+            xdg_cache_home: path("XDG_CACHE_HOME"),
+            xdg_state_home: path("XDG_STATE_HOME"),
             xdg_runtime_dir: path("XDG_RUNTIME_DIR"),
             sandbar_home: path("SANDBAR_HOME"),
             sandbar_engine: text("SANDBAR_ENGINE"),

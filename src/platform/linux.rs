@@ -41,6 +41,10 @@ impl System for Linux {
     fn routes(&self) -> io::Result<Vec<Route>> {
         std::fs::read_to_string("/proc/net/route").map(|table| parse_routes(&table))
     }
+
+    fn uses_xdg(&self) -> bool {
+        true
+    }
 }
 
 /// A listening socket.

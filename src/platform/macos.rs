@@ -34,6 +34,10 @@ impl System for MacOs {
         // Engines run in a virtual machine there, which has routes of its own.
         Ok(Vec::new())
     }
+
+    fn uses_xdg(&self) -> bool {
+        false
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the system's own programs, run where nothing can be awaited")]

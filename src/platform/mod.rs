@@ -148,6 +148,8 @@ pub trait Platform: Send + Sync {
     fn ephemeral_ports(&self) -> RangeInclusive<u16>;
     /// IPv4 routes of the host, without the default route and loopback.
     fn routes(&self) -> io::Result<Vec<Route>>;
+    /// Whether a user's files are where the XDG Base Directory Specification says.
+    fn uses_xdg(&self) -> bool;
     /// Limits of this process.
     fn limits(&self) -> Limits;
     /// Whether this process may do everything.

@@ -22,6 +22,7 @@ pub trait System: Send + Sync {
     fn ephemeral_ports(&self) -> RangeInclusive<u16>;
     fn routes(&self) -> io::Result<Vec<Route>>;
     fn runs_containers(&self) -> bool;
+    fn uses_xdg(&self) -> bool;
 }
 
 /// A Unix.
@@ -38,6 +39,10 @@ impl<S: System> Platform for Unix<S> {
 
     fn routes(&self) -> io::Result<Vec<Route>> {
         self.0.routes()
+    }
+
+    fn uses_xdg(&self) -> bool {
+        self.0.uses_xdg()
     }
 
     fn limits(&self) -> Limits {

@@ -42,6 +42,10 @@ impl Platform for Windows {
         Ok(Vec::new())
     }
 
+    fn uses_xdg(&self) -> bool {
+        false
+    }
+
     fn limits(&self) -> Limits {
         let none = Limit { soft: None, hard: None };
         Limits { open_files: none, processes: none }

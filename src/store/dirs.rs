@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::env::Env;
+
 /// The folders of Sandbar's own files, by the platform's rules or all below one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dirs {
@@ -30,7 +32,26 @@ impl Dirs {
         }
     }
 
-    /// Where the platform wants them; none without a home directory. To be called in `main` alone.
+    /// Where the XDG Base Directory Specification wants them; none without a home directory. Paths that are not absolute do
+    /// not count there (<https://specifications.freedesktop.org/basedir-spec/latest/>).
+    #[must_use]
+    pub fn xdg(env: &Env) -> Option<Self> {
+        let home = env.home.as_deref()?;
+        let absolute = |path: &Option<PathBuf>| path.clone().filter(|path| path.is_absolute());
+        let below =
+            |path: &Option<PathBuf>, usual: &str| absolute(path).unwrap_or_else(|| home.join(usual)).join("sandbar");
+        let data = below(&env.xdg_data_home, ".local/share");
+        Some(Self {
+            config: below(&env.xdg_config_home, ".config"),
+            cache: below(&env.xdg_cache_home, ".cache"),
+            state: below(&env.xdg_state_home, ".local/state"),
+            runtime: absolute(&env.xdg_runtime_dir).map_or_else(|| data.join("run"), |dir| dir.join("sandbar")),
+            data,
+        })
+    }
+
+    /// Where a platform without XDG wants them; none without a home directory. It asks the system, so it is to be called
+    /// where the context is built and nowhere else.
     #[must_use]
     pub fn of_platform() -> Option<Self> {
         let project = directories::ProjectDirs::from("dev", "", "sandbar")?;
@@ -60,5 +81,32 @@ impl Dirs {
     #[must_use]
     pub fn failures(&self) -> PathBuf {
         self.state.join("failures")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_those_of_the_environment_that_is_given() {
+        let env = |pairs: &[(&str, &str)]| {
+            let found = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
+            Env::from_lookup(found)
+        };
+        let usual = Dirs::xdg(&env(&[("HOME", "/home/me"), ("XDG_DATA_HOME", "relative")])).unwrap();
+        let expected = Dirs {
+            config: "/home/me/.config/sandbar".into(),
+            data: "/home/me/.local/share/sandbar".into(),
+            cache: "/home/me/.cache/sandbar".into(),
+            state: "/home/me/.local/state/sandbar".into(),
+            runtime: "/home/me/.local/share/sandbar/run".into(),
+        };
+        assert_eq!(usual, expected);
+        let moved = [("HOME", "/home/me"), ("XDG_DATA_HOME", "/data"), ("XDG_RUNTIME_DIR", "/run/user/1")];
+        let moved = Dirs::xdg(&env(&moved)).unwrap();
+        let expected = Dirs { data: "/data/sandbar".into(), runtime: "/run/user/1/sandbar".into(), ..expected };
+        assert_eq!(moved, expected);
+        assert_eq!(Dirs::xdg(&env(&[])), None);
     }
 }
