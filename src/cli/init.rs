@@ -1,8 +1,10 @@
 //! `sandbar init`
 
-use std::io::Write;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use super::target;
+use crate::cluster;
 use crate::context::Context;
 use crate::error::{Failure, FailureKind};
 use crate::spec::{API_VERSION, ClusterName, DEFAULT_NAME, KIND, MINIMUM_MEMORY_BYTES, Memory};
@@ -27,26 +29,27 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let name = context.settings.file.clone().unwrap_or_else(|| target::FILE_NAME.into());
     let path = context.folder.join(&name);
-    if path.exists() && !args.force {
-        return Err(Failure::new(FailureKind::Usage, anyhow::anyhow!("{} exists already", name.display()))
-            .hint("`--force` replaces it, `--file` writes another one"));
+    // Better said before anything is asked; what counts is said when it is written.
+    if !args.force && !matches!(cluster::read_cluster_file(&path), Ok(None)) {
+        return Err(exists(&name));
     }
     let answers = if context.interactive && !context.settings.yes { ask(args)? } else { defaults(args) };
     if let Some(memory) = answers.memory.as_ref().filter(|memory| memory.bytes() < MINIMUM_MEMORY_BYTES) {
         return Err(crate::spec::SpecError::TooLittleMemory { memory: memory.clone() }.into());
     }
-    write(&path, text(&answers).as_bytes(), args.force).map_err(|error| {
+    cluster::write_cluster_file(&path, &text(&answers), args.force).map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists {
+            return exists(&name);
+        }
         let error = anyhow::Error::new(error).context(format!("cannot write {}", name.display()));
         Failure::new(FailureKind::Failed, error)
     })?;
     Ok(context.printer.text(&format!("wrote {}\n\nnext: sandbar up\n", name.display()))?)
 }
 
-fn write(path: &std::path::Path, content: &[u8], replace: bool) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    // Whoever wrote it in between is not overwritten either.
-    options.write(true).truncate(true).create(replace).create_new(!replace);
-    options.open(path)?.write_all(content)
+fn exists(name: &Path) -> Failure {
+    Failure::new(FailureKind::Usage, anyhow::anyhow!("{} exists already", name.display()))
+        .hint("`--force` replaces it, `--file` writes another one")
 }
 
 struct Answers {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cluster;
 use crate::context::Context;
 use crate::error::{Failure, FailureKind};
 use crate::spec::{ClusterFile, ClusterName, parse_file, resolve_name};
@@ -25,13 +26,11 @@ pub(super) fn cluster_file(context: &Context) -> Result<Option<FoundFile>, Failu
     let named = context.settings.file.is_some();
     let name = context.settings.file.clone().unwrap_or_else(|| PathBuf::from(FILE_NAME));
     let path = context.folder.join(&name);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => return Ok(None),
-        Err(error) => {
-            let error = anyhow::Error::new(error).context(format!("cannot read cluster file {}", name.display()));
-            return Err(Failure::new(FailureKind::Usage, error).hint("`sandbar init` writes one"));
-        }
+    let text = match cluster::read_cluster_file(&path) {
+        Ok(Some(text)) => text,
+        Ok(None) if !named => return Ok(None),
+        Ok(None) => return Err(unreadable(&name, anyhow::anyhow!("there is no such file"))),
+        Err(error) => return Err(unreadable(&name, anyhow::Error::new(error))),
     };
     let file = parse_file(&text).map_err(|error| {
         let hint = error.hint();
@@ -39,6 +38,11 @@ pub(super) fn cluster_file(context: &Context) -> Result<Option<FoundFile>, Failu
     })?;
     let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
     Ok(Some(FoundFile { file, path: name, text, folder, named }))
+}
+
+fn unreadable(name: &Path, error: anyhow::Error) -> Failure {
+    let error = error.context(format!("cannot read cluster file {}", name.display()));
+    Failure::new(FailureKind::Usage, error).hint("`sandbar init` writes one")
 }
 
 /// The cluster that a command is about.

@@ -6,6 +6,7 @@
 mod addresses;
 mod carry;
 mod changes;
+mod cluster_file;
 mod config_problem;
 mod error;
 mod failure_logs;
@@ -27,6 +28,7 @@ mod wait;
 
 pub use self::addresses::Addresses;
 pub use self::carry::{Carried, CarryError, carry};
+pub use self::cluster_file::{read_cluster_file, write_cluster_file};
 pub use self::config_problem::{ClusterFileText, ConfigProblem};
 pub use self::error::ClusterError;
 pub use self::host::{EngineSource, Host, node_of};

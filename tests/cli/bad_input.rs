@@ -127,7 +127,7 @@ fn a_mistyped_cluster_file() {
     assert_snapshot!(sandbox.run(&["up", "--file", "gone.yaml"]), @r"
     stderr:
     error: cannot read cluster file gone.yaml
-      because: No such file or directory (os error 2)
+      because: there is no such file
     hint: `sandbar init` writes one
     ----- exit code 2
     ");
