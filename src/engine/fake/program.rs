@@ -10,6 +10,7 @@ use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 
 use super::behaviour::Script;
+use super::checks::refused;
 use super::node;
 use super::state::{Folder, Run};
 use crate::engine::{EngineError, ExecControl, ExecRequest, ExecSession, TerminalSize};
@@ -118,12 +119,12 @@ impl ExecControl for FakeControl {
     async fn wait(&self) -> Result<i64, EngineError> {
         let mut exited = self.exited.clone();
         let code = exited.wait_for(Option::is_some).await.ok().and_then(|code| *code);
-        code.ok_or_else(|| super::refused("wait for the program", "it went away"))
+        code.ok_or_else(|| refused("wait for the program", "it went away"))
     }
 
     async fn resize(&self, size: TerminalSize) -> Result<(), EngineError> {
         let Some(resize) = &self.resize else {
-            return Err(super::refused("resize the terminal", "the program has none"));
+            return Err(refused("resize the terminal", "the program has none"));
         };
         // Nobody listens any more when the program is over, which is fine.
         let _ = resize.send(size);

@@ -2,8 +2,10 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
+use tokio::io::AsyncReadExt;
+
 use super::*;
-use crate::engine::PortForward;
+use crate::engine::{Engine, ExecRequest, LABEL_CLUSTER, NodeSpec, PortForward};
 
 fn spec(name: &str, port: u16) -> NodeSpec {
     NodeSpec {
