@@ -54,6 +54,7 @@ fn kind(error: &ClusterError) -> FailureKind {
         | ClusterError::NoImage { .. }
         | ClusterError::ImageUnfit { .. }
         | ClusterError::PortTaken { .. }
+        | ClusterError::PortAstray { .. }
         | ClusterError::NoPortLeft { .. }
         | ClusterError::NoNetworkLeft
         | ClusterError::Probe(ProbeError::SomeoneElse { .. }) => FailureKind::Host,
@@ -98,6 +99,12 @@ fn hints(error: &ClusterError) -> Vec<String> {
             "end that program, or choose another port with --api-port, --http-port, --https-port or --port \
              (for a cluster that exists: together with --recreate)"
                 .to_owned(),
+        ],
+        ClusterError::PortAstray { port, .. } => vec![
+            format!(
+                "`sudo iptables -t nat -S | grep 'dport {port} '` shows the rule; a killed container can leave it behind"
+            ),
+            "remove that container, restart this machine, or choose another port".to_owned(),
         ],
         ClusterError::NoPortLeft { purpose, .. } => vec![format!("choose one with --{purpose}-port")],
         ClusterError::NoNetworkLeft => vec!["choose them with --cluster-network and --service-network".to_owned()],

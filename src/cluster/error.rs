@@ -108,6 +108,14 @@ pub enum ClusterError {
         /// Who has it, where the system says so.
         holder: Option<PortHolder>,
     },
+    /// A port that was asked for leads elsewhere.
+    #[error("port {port} on {address} is no good: a firewall rule of this machine leads its connections elsewhere")]
+    PortAstray {
+        /// The port.
+        port: u16,
+        /// The address.
+        address: IpAddr,
+    },
     /// No port is left.
     #[error("no port is free on {address} for {purpose}")]
     NoPortLeft {

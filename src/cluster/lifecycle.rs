@@ -41,7 +41,7 @@ impl Lifecycle {
             (Some(_), _, Some(node)) => Some(match node.run {
                 RunState::Running => Self::Running,
                 RunState::Paused => Self::Paused,
-                RunState::Created | RunState::Exited { .. } => Self::Stopped,
+                RunState::Created | RunState::Exited { .. } | RunState::Gone => Self::Stopped,
                 RunState::Other { .. } => Self::Unknown,
             }),
         }

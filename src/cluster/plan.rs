@@ -51,7 +51,8 @@ pub enum Step {
 #[must_use]
 pub fn plan(goal: &Goal, observed: &Observed) -> Vec<Step> {
     let differs = observed.node.as_ref().is_some_and(|(_, digest)| *digest != goal.digest);
-    let replace = observed.node.is_some() && (goal.recreate || (goal.fresh && differs));
+    let gone = observed.node.as_ref().is_some_and(|(run, _)| *run == RunState::Gone);
+    let replace = observed.node.is_some() && (goal.recreate || gone || (goal.fresh && differs));
     let mut steps = Vec::new();
     if replace {
         steps.push(Step::RemoveNode);
@@ -71,7 +72,9 @@ pub fn plan(goal: &Goal, observed: &Observed) -> Vec<Step> {
         Some((run, _)) if !replace => match run {
             RunState::Running => {}
             RunState::Paused => steps.push(Step::UnpauseNode),
-            RunState::Created | RunState::Exited { .. } | RunState::Other { .. } => steps.push(Step::StartNode),
+            RunState::Created | RunState::Exited { .. } | RunState::Gone | RunState::Other { .. } => {
+                steps.push(Step::StartNode);
+            }
         },
         _ => steps.extend([Step::CreateNode, Step::StartNode]),
     }
@@ -133,5 +136,8 @@ mod tests {
         assert_eq!(plan(&finished, &observed(true, true, Some((exited, "new")))), [StartNode]);
         assert_eq!(plan(&finished, &observed(true, true, Some((RunState::Paused, "new")))), [UnpauseNode]);
         assert_eq!(plan(&finished, &observed(true, true, Some((RunState::Running, "new")))), []);
+        // What the engine has lost can only be made anew.
+        let gone = observed(true, true, Some((RunState::Gone, "new")));
+        assert_eq!(plan(&finished, &gone), [RemoveNode, CreateNode, StartNode]);
     }
 }

@@ -19,7 +19,7 @@ pub async fn stop(host: &Host<'_>, name: &ClusterName, grace: Option<Duration>) 
     let found = list::find(host, name).await?;
     match found.node.map(|node| node.run) {
         None => return Err(ClusterError::Engine(EngineError::NotFound { what: "node", name: name.resource() })),
-        Some(RunState::Created | RunState::Exited { .. }) => return Ok(false),
+        Some(RunState::Created | RunState::Exited { .. } | RunState::Gone) => return Ok(false),
         // What is frozen cannot end.
         Some(RunState::Paused) => found.engine.unpause_node(&name.resource()).await?,
         Some(RunState::Running | RunState::Other { .. }) => {}

@@ -22,10 +22,12 @@ use super::wait::{Limit, PhaseTime, Ready, Wait, took};
 use super::{Addresses, ClusterError, failure_logs, kubeconfig, networks, ports, remove, undo};
 use crate::engine::{
     Engine, EngineError, EngineInfo, ImageInfo, LABEL_CONTRACT, LABEL_SPEC, Labels, NodeState, Resource, ResourceKind,
+    RunState,
 };
 use crate::kubeconfig::{Merged, current_context};
 use crate::node::{CONTRACT_VERSION, StatusReport, WarningReport};
 use crate::platform::Interruptions;
+use crate::platform::look::{Look, look};
 use crate::spec::{ClusterFile, ClusterName, ClusterSpec, EngineChoice, Flags, resolve, resolve_name};
 use crate::store::{Operation, OperationKind, Ports, Record};
 use crate::ui::reporter::{self, Event};
@@ -328,6 +330,7 @@ impl Attempt<'_> {
         };
         self.recreate |= known.as_ref().is_some_and(|record| recreation_is_due(record, node));
         self.outcome = if self.fresh { "created" } else { "unchanged" };
+        self.recreate |= node.is_some_and(|node| node.run == RunState::Gone);
         let makes_node = node.is_none() || self.recreate || self.fresh;
         let image = if makes_node {
             Some(self.fit_image(engine, image?)?)
@@ -442,25 +445,30 @@ impl Attempt<'_> {
         loop {
             let chosen = ports::choose(&self.spec, record.ports, &avoid, &ephemeral)
                 .map_err(|purpose| ClusterError::NoPortLeft { address: self.spec.listen_address, purpose })?;
-            let open = |port: u16| {
-                ports::is_asked(&self.spec, port) || (ours && ports::has(record.ports, port)) || self.looks_free(port)
-            };
-            match [chosen.api, chosen.http, chosen.https].into_iter().find(|port| !open(*port)) {
-                Some(port) => avoid.insert(port),
+            let mut others = [chosen.api, chosen.http, chosen.https].into_iter();
+            let unfit = others.find_map(|port| {
+                let look = if ours && ports::has(record.ports, port) { Look::Free } else { self.look(port) };
+                (look != Look::Free).then_some((port, look))
+            });
+            match unfit {
                 None => return Ok(chosen),
+                Some((port, Look::Astray)) if ports::is_asked(&self.spec, port) => {
+                    return Err(ClusterError::PortAstray { port, address: self.spec.listen_address });
+                }
+                Some((port, _)) => avoid.insert(port),
             };
         }
     }
 
     /// A look that saves the engine a try; whether the port is free, the engine's own bind decides.
-    fn looks_free(&self, port: u16) -> bool {
-        match std::net::TcpListener::bind((self.spec.listen_address, port)) {
-            Ok(_) => true,
-            // Without the right to bind it here, the engine may still have it.
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                self.engine.as_ref().is_none_or(|engine| !engine.info().rootless)
-            }
-            Err(_) => false,
+    fn look(&self, port: u16) -> Look {
+        let asked = ports::is_asked(&self.spec, port);
+        match look(self.spec.listen_address, port) {
+            // Without the right to open it here, the engine may still have it.
+            Look::Forbidden if self.engine.as_ref().is_none_or(|engine| !engine.info().rootless) => Look::Free,
+            // Who holds it is told when the engine was refused.
+            Look::Held | Look::Forbidden if asked => Look::Free,
+            look => look,
         }
     }
 
@@ -539,7 +547,7 @@ impl Attempt<'_> {
             Step::RemoveNode => {
                 // Pods get their grace and the datastore its end; what does not end in time is ended.
                 let running = engine.inspect_node(&name).await?;
-                if running.is_some_and(|node| node.run == crate::engine::RunState::Running) {
+                if running.is_some_and(|node| node.run == RunState::Running) {
                     engine.stop_node(&name, STOP_GRACE).await?;
                 }
                 engine.remove(&ResourceKind::Node, &name).await?;

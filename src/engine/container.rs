@@ -13,6 +13,7 @@ mod exec;
 mod failure;
 mod find;
 mod limits;
+mod lost;
 mod save;
 mod service;
 mod state;
@@ -34,11 +35,12 @@ use tokio_util::io::{ReaderStream, StreamReader};
 pub use self::connect::{ConnectOptions, EngineChoice};
 use self::endpoint::Endpoint;
 use self::failure::Attempt;
+use crate::platform::look::{Look, look};
 use crate::process::Program;
 
 use super::{
     Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, LABEL_CLUSTER, Labels, NodeSpec, NodeState,
-    NodeStats, Reader, Resource, ResourceKind, TerminalSize,
+    NodeStats, PortForward, Reader, Resource, ResourceKind, RunState, TerminalSize,
 };
 
 /// For calls that only look or change a record.
@@ -236,6 +238,23 @@ impl ContainerEngine {
         }
     }
 
+    /// Refuses ports that somebody holds before Podman does: it would keep those that it opened before the one that it
+    /// could not, as long as its service runs and no garbage is collected (seen with 4.3).
+    async fn look_at_ports(&self, name: &str) -> Result<(), EngineError> {
+        if !self.is_podman() || !matches!(self.inner.endpoint, Endpoint::Unix(_)) {
+            return Ok(());
+        }
+        let Some(container) = self.container(name).await? else { return Ok(()) };
+        if container.process().is_some() || container.is_paused() {
+            return Ok(());
+        }
+        let held = |forward: &PortForward| look(forward.host_address, forward.host_port) == Look::Held;
+        match container.forwards().into_iter().find(held) {
+            Some(forward) => Err(EngineError::PortTaken { port: forward.host_port, address: forward.host_address }),
+            None => Ok(()),
+        }
+    }
+
     async fn resize_exec(&self, id: &str, size: TerminalSize, attempt: Attempt<'_>) -> Result<(), EngineError> {
         let options = ResizeExecOptions { width: size.columns, height: size.rows };
         self.within(QUICK, attempt, self.docker().resize_exec(id, options)).await
@@ -342,6 +361,7 @@ impl Engine for ContainerEngine {
 
     async fn start_node(&self, name: &str) -> Result<(), EngineError> {
         let mut attempt = self.attempt("start the node", "node", name);
+        self.look_at_ports(name).await?;
         let call =
             |id: String| async move { self.docker().start_container(&id, None::<query::StartContainerOptions>).await };
         match self.with_node(SLOW, attempt, call).await {
@@ -431,7 +451,12 @@ impl Engine for ContainerEngine {
                     let options = options.clone();
                     async move { self.docker().remove_container(&id, Some(options)).await }
                 };
-                let removed = self.with_node(SLOW, attempt, call).await;
+                let mut removed = self.with_node(SLOW, attempt, call).await;
+                if let Err(error @ EngineError::Refused { .. }) = &removed {
+                    // Podman waits five seconds for the word of a monitor that was killed, complains, and then knows.
+                    tracing::debug!(%error, name, "removed once more");
+                    removed = self.with_node(SLOW, attempt, call).await;
+                }
                 self.forget(name);
                 removed
             }
@@ -453,7 +478,9 @@ impl Engine for ContainerEngine {
             Some(container) if !is_ours(container.labels()) => Err(foreign("node", name)),
             Some(container) => {
                 self.remember(name, &container.id);
-                Ok(Some(container.into_state()))
+                let gone = self.is_lost(&container).await;
+                let state = container.into_state();
+                Ok(Some(if gone { NodeState { run: RunState::Gone, ..state } } else { state }))
             }
         }
     }

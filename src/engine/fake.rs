@@ -112,6 +112,18 @@ impl FakeEngine {
         self.folder.change(change).map_err(|error| broken(&error))
     }
 
+    /// Ends a node's processes without the engine knowing.
+    pub fn lose(&self, name: &str) -> Result<(), EngineError> {
+        let change = |state: &mut State, _: &Behaviour| match state.nodes.get_mut(name) {
+            Some(node) => {
+                node.run = Run::Gone;
+                Ok(())
+            }
+            None => Err(checks::missing("node", name)),
+        };
+        self.folder.change(change).map_err(|error| broken(&error))?
+    }
+
     /// How often each method was called since the folder was made; calls into nodes count as `sandbarctl VERB`.
     pub fn calls(&self) -> Result<BTreeMap<String, u64>, EngineError> {
         self.folder.look(|state, _| state.calls.clone()).map_err(|error| broken(&error))

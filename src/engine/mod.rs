@@ -108,6 +108,8 @@ pub enum RunState {
         /// Whether the kernel ended it for want of memory.
         out_of_memory: bool,
     },
+    /// Its processes are gone and the engine does not know; all that can be done is to remove it.
+    Gone,
     /// The engine is between two states, or says something unknown; the text is the engine's.
     #[serde(rename_all = "camelCase")]
     Other {

@@ -4,6 +4,7 @@
 
 #[cfg(target_os = "linux")]
 mod linux;
+pub mod look;
 #[cfg(target_os = "macos")]
 mod macos;
 pub mod ports;

@@ -250,7 +250,7 @@ fn what_could_not_be_undone_is_said() {
     insta::assert_snapshot!(sandbox.run(&["up"]), @r"
     stderr:
     error: fake is installed, but its API at fake:~/engine does not answer: connection refused
-    hint: `podman info` says more; check CONTAINER_HOST, or unset it
+    hint: `podman info` says more; where Podman has a machine, `podman machine start` starts it
     hint: what was begun could not be removed (fake is installed, but its API at fake:~/engine does not answer: connection refused); `sandbar up` goes on with it, `sandbar rm` removes it
     ----- exit code 3
     ");

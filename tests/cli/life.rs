@@ -247,6 +247,20 @@ fn a_killed_node_is_healed_by_start_and_a_lost_one_by_up() {
 }
 
 #[test]
+fn a_node_whose_processes_went_unnoticed_is_made_anew_on_its_volume() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.json(&["up"]);
+    sandbox.engine.lose("sandbar-default").unwrap();
+    assert!(sandbox.succeed(&["ls"]).contains("stopped"));
+    let again = sandbox.json(&["start"]);
+    assert_eq!(again["outcome"], "recreated");
+    assert_eq!((&again["clusterId"], &again["addresses"]), (&first["clusterId"], &first["addresses"]));
+    sandbox.engine.lose("sandbar-default").unwrap();
+    sandbox.succeed(&["rm", "--yes"]);
+    assert_eq!(sandbox.remains(), Vec::<String>::new());
+}
+
+#[test]
 fn progress_is_json_lines_for_programs() {
     let sandbox = Sandbox::new();
     let output = sandbox.output(&["up", "--events", "json", "--output", "json"]);

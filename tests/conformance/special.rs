@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Trial;
 use sandbar::engine::container::{ConnectOptions, ContainerEngine, EngineChoice};
-use sandbar::engine::{Engine, EngineError, ExecRequest, ResourceKind, RunState};
+use sandbar::engine::{Engine, EngineError, ExecRequest, NodeState, ResourceKind, RunState};
 use sandbar::env::Env;
+use sandbar::platform::look::{Look, look};
 use tokio::io::AsyncReadExt;
 
 use crate::dockerd::Dockerd;
@@ -26,7 +27,7 @@ pub fn trials(engine: &str, subject: Option<&Arc<Subject>>) -> Vec<Trial> {
     }
     let mut all = all![gives_what_a_node_needs, limits_what_a_node_takes, starts_again_what_died, forwards_a_port];
     if engine == "podman" {
-        all.extend(all![notices_the_end_of_its_service]);
+        all.extend(all![notices_the_end_of_its_service, notices_the_end_of_a_node_that_nobody_told_it]);
     } else {
         all.extend(all![outlives_its_daemon]);
     }
@@ -201,6 +202,46 @@ async fn forwards_a_port(scene: &Scene<'_>) -> Result<()> {
     scene.engine.start_node(&name).await?;
     let held = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     ensure!(held.is_err(), "the engine holds the port while the node runs");
+    Ok(())
+}
+
+/// A node is killed together with its monitor, as by a machine that ends everything at once: it counts as ended, its
+/// ports lead nowhere, and it can be removed.
+async fn notices_the_end_of_a_node_that_nobody_told_it(scene: &Scene<'_>) -> Result<()> {
+    let (free, port) = listener()?;
+    drop(free);
+    let name = scene.name();
+    let mut node = spec(&name);
+    node.ports = vec![forward(port)];
+    scene.create(&node).await?;
+    scene.engine.start_node(&name).await?;
+    kill_with_monitor(scene, &name).await?;
+    let gone = |node: NodeState| node.run == RunState::Gone;
+    ensure!(scene.engine.inspect_node(&name).await?.is_some_and(gone), "it is gone");
+    if !scene.engine.info().rootless {
+        // The rule that led into it is still there, and there it leads nowhere.
+        ensure!(look(Ipv4Addr::LOCALHOST.into(), port) == Look::Astray, "its port is astray");
+    }
+    // Whoever ends it by himself leaves it in a state of its own.
+    let _ = scene.client(&["stop", "--time", "1", &name]);
+    scene.engine.remove(&ResourceKind::Node, &name).await?;
+    ensure!(scene.engine.inspect_node(&name).await?.is_none(), "it is removed");
+    ensure!(look(Ipv4Addr::LOCALHOST.into(), port) == Look::Free, "and its port is free");
+    Ok(())
+}
+
+/// Ends a container's monitor, which would tell Podman, and its first process.
+#[expect(clippy::disallowed_methods, reason = "the suite looks at the engine from outside")]
+async fn kill_with_monitor(scene: &Scene<'_>, name: &str) -> Result<()> {
+    let numbers = scene.client(&["inspect", "--format", "{{.State.ConmonPid}} {{.State.Pid}}", name])?;
+    let numbers: Vec<&str> = numbers.split_ascii_whitespace().collect();
+    let killed = std::process::Command::new("kill").arg("-9").args(&numbers).status()?;
+    ensure!(killed.success(), "kill {numbers:?}");
+    let begun = Instant::now();
+    while numbers.iter().any(|number| Path::new("/proc").join(number).exists()) {
+        ensure!(begun.elapsed() < Duration::from_secs(10), "{numbers:?} do not end");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     Ok(())
 }
 

@@ -31,6 +31,8 @@ struct ContainerState {
     exit_code: i64,
     #[serde(default, rename = "OOMKilled")]
     oom_killed: bool,
+    #[serde(default)]
+    pid: i64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -103,6 +105,11 @@ impl Container {
 
     pub fn is_paused(&self) -> bool {
         self.state.status == "paused"
+    }
+
+    /// Number of its first process, if it runs or ends as far as the engine knows.
+    pub fn process(&self) -> Option<i64> {
+        (["running", "stopping"].contains(&self.state.status.as_str()) && self.state.pid > 0).then_some(self.state.pid)
     }
 
     /// The forwards it was created with.

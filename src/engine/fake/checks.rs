@@ -55,7 +55,7 @@ pub(super) fn running<'a>(nodes: &'a BTreeMap<String, Node>, name: &str) -> Resu
     let node = ours(nodes, name)?;
     match node.run {
         Run::Running | Run::Paused => Ok(node),
-        Run::Created | Run::Exited(_) => Err(EngineError::NotRunning { name: name.to_owned() }),
+        Run::Created | Run::Exited(_) | Run::Gone => Err(EngineError::NotRunning { name: name.to_owned() }),
     }
 }
 

@@ -105,6 +105,7 @@ impl Engine for FakeEngine {
             match node.run {
                 Run::Running => return Ok(()),
                 Run::Paused => return Err(refused("start the node", "it is paused")),
+                Run::Gone => return Err(refused("start the node", "it runs already, and it does not")),
                 Run::Created | Run::Exited(_) => {}
             }
             for port in &node.ports {
@@ -148,6 +149,7 @@ impl Engine for FakeEngine {
             if let Some(node) = state.nodes.get_mut(name) {
                 match node.run {
                     Run::Running | Run::Paused => node.run = Run::Exited(behaviour.node.exit_code),
+                    Run::Gone => return Err(refused("stop the node", "nobody says that it ended")),
                     Run::Created | Run::Exited(_) => {}
                 }
             }

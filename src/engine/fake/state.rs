@@ -54,6 +54,7 @@ pub(super) enum Run {
     Running,
     Paused,
     Exited(i64),
+    Gone,
 }
 
 impl From<Run> for RunState {
@@ -62,6 +63,7 @@ impl From<Run> for RunState {
             Run::Created => Self::Created,
             Run::Running => Self::Running,
             Run::Paused => Self::Paused,
+            Run::Gone => Self::Gone,
             Run::Exited(code) => Self::Exited { code, out_of_memory: false },
         }
     }
