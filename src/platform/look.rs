@@ -2,10 +2,12 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a connection to this machine may take; one that goes astray would wait for minutes.
 const CONNECT: Duration = Duration::from_millis(250);
+/// How long a look of somebody else takes at most.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// What a look at a port shows. Whether the port is to be had, the engine's own bind decides in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +23,24 @@ pub enum Look {
     Forbidden,
 }
 
+/// Listens at a TCP port, to see whether that is possible. Others that look in the same way at the same time hold it for a
+/// moment, which is no reason to call it held.
+pub fn listen(address: IpAddr, port: u16) -> std::io::Result<TcpListener> {
+    let begun = Instant::now();
+    loop {
+        match TcpListener::bind((address, port)) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && begun.elapsed() < MOMENT => {
+                std::thread::sleep(MOMENT / 20);
+            }
+            listening => return listening,
+        }
+    }
+}
+
 /// Looks at a TCP port by listening there for a moment and calling on oneself.
 #[must_use]
 pub fn look(address: IpAddr, port: u16) -> Look {
-    let listener = match TcpListener::bind((address, port)) {
+    let listener = match listen(address, port) {
         Ok(listener) => listener,
         Err(error) if error.kind() == ErrorKind::PermissionDenied => return Look::Forbidden,
         Err(_) => return Look::Held,

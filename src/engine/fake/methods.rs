@@ -1,8 +1,8 @@
 //! The trait [`Engine`], method by method.
 
-use std::net::{IpAddr, TcpListener};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +15,7 @@ use crate::engine::{
     Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, Labels, NodeSpec, NodeState, NodeStats,
     PortForward, Reader, Resource, ResourceKind,
 };
+use crate::platform::look::listen;
 
 /// Folders that every image has; a fake one has no content.
 const IMAGE_FOLDERS: [&str; 6] = ["/", "/etc", "/run", "/tmp", "/usr", "/var"];
@@ -121,7 +122,8 @@ impl Engine for FakeEngine {
                 if behaviour.held_ports.contains(&port.host_port) || state.nodes.values().any(clashes) {
                     return Err(taken());
                 }
-                if let Err(error) = look_at_port(port.host_address, port.host_port) {
+                // The listener goes at once: the fake forwards nothing, it only has to see what the host holds.
+                if let Err(error) = listen(port.host_address, port.host_port) {
                     return Err(match error.kind() {
                         std::io::ErrorKind::AddrInUse => taken(),
                         _ => refused(
@@ -410,21 +412,6 @@ fn node_state(name: &str, node: &Node) -> NodeState {
         image_id: node.image_id.clone(),
         created: node.created.clone(),
         address: runs.then_some(IpAddr::from([10, 89, 0, 2])),
-    }
-}
-
-/// Fails where the host holds a port. The listener goes at once: the fake forwards nothing. Others that look in the same way,
-/// as tests do beside each other, hold it for a moment, which is no reason to call it taken.
-fn look_at_port(address: IpAddr, port: u16) -> std::io::Result<()> {
-    const MOMENT: Duration = Duration::from_millis(50);
-    let begun = Instant::now();
-    loop {
-        match TcpListener::bind((address, port)) {
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && begun.elapsed() < MOMENT => {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            looked => return looked.map(drop),
-        }
     }
 }
 
