@@ -8,6 +8,9 @@ GO = CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false" go
 STATICCHECK = $(GO) tool -modfile=$(CURDIR)/images/tools/go.mod staticcheck
 GO_TAGS = -tags "no_aufs no_btrfs no_devmapper no_zfs"
 
+# The engines that make test installs; only the superuser may start a dockerd of his own.
+REQUIRED_ENGINES = podman $(if $(filter 0,$(shell id -u)),docker)
+
 .PHONY: help
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 18
@@ -64,7 +67,7 @@ test: ## every test there is, real engines included; installs what is missing
 	@scripts/requirements.sh test
 	@$(MAKE) --no-print-directory lint image
 	@cd images/node && $(GO) test $(GO_TAGS) ./...
-	@cargo test --locked
+	@SANDBAR_TEST_REQUIRE="$(REQUIRED_ENGINES)" cargo test --locked
 	@$(MAKE) --no-print-directory reproduce
 
 .PHONY: reproduce

@@ -17,6 +17,8 @@ mod engine;
 mod interrupted;
 #[path = "walk/pods.rs"]
 mod pods;
+#[path = "support/required.rs"]
+mod required;
 #[path = "walk/settings.rs"]
 mod settings;
 #[path = "walk/suite.rs"]
@@ -83,6 +85,10 @@ fn story(engine: &str, arguments: &Arguments) -> Vec<Trial> {
     if let (true, Err(reason)) = (asked && !arguments.list, &suite) {
         eprintln!("skipped: {engine}: {reason}");
     }
+    let required = match &suite {
+        Err(reason) if asked && !arguments.list => required::failure(engine, reason),
+        _ => None,
+    };
     let suite = suite.ok().map(Arc::new);
     let may_mount = native().is_superuser();
     if suite.is_some() && !may_mount {
@@ -94,7 +100,7 @@ fn story(engine: &str, arguments: &Arguments) -> Vec<Trial> {
         let run = move || suite.map_or(Ok(()), |suite| suite.step(step)).map_err(Failed::from);
         Trial::test(name, run).with_ignored_flag(left_out)
     };
-    names.into_iter().zip(STEPS).map(trial).collect()
+    names.into_iter().zip(STEPS).map(trial).chain(required).collect()
 }
 
 fn up(suite: &Suite) -> Outcome {

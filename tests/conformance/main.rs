@@ -11,6 +11,8 @@ mod dockerd;
 mod fixture;
 mod image;
 mod probe;
+#[path = "../support/required.rs"]
+mod required;
 mod shared;
 mod special;
 
@@ -36,6 +38,7 @@ fn main() {
             }
             Err(reason) => {
                 eprintln!("skipped: {engine}: {reason:#}");
+                trials.extend(required::failure(engine, &format!("{reason:#}")));
                 trials.extend(shared::trials(engine, None));
                 trials.extend(special::trials(engine, None));
             }
