@@ -5,7 +5,8 @@ SHELL := /bin/sh
 SANDBAR = $${CARGO_TARGET_DIR:-target}/release/sandbar
 # The same flags everywhere, so that what one target compiles the next finds in the cache.
 GO = CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false" go
-STATICCHECK = $(GO) tool -modfile=$(CURDIR)/images/tools/go.mod staticcheck
+GO_TOOL = $(GO) tool -modfile=$(CURDIR)/images/tools/go.mod
+STATICCHECK = $(GO_TOOL) staticcheck
 GO_TAGS = -tags "no_aufs no_btrfs no_devmapper no_zfs"
 
 # The engines that make test installs; only the superuser may start a dockerd of his own.
@@ -66,7 +67,7 @@ lint: ## every linter, of Rust, Go and the shell
 test: ## every test there is, real engines included; installs what is missing
 	@scripts/requirements.sh test
 	@$(MAKE) --no-print-directory lint image
-	@cd images/node && $(GO) test $(GO_TAGS) ./...
+	@cd images/node && $(GO_TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- $(GO_TAGS) ./...
 	@SANDBAR_TEST_REQUIRE="$(REQUIRED_ENGINES)" cargo test --locked
 	@$(MAKE) --no-print-directory reproduce
 

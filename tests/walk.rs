@@ -47,12 +47,13 @@ const KUBECONFIG: &str = "# mine\napiVersion: v1\nkind: Config\nclusters: []\nco
 type Step = (&'static str, fn(&Suite) -> Outcome);
 
 /// The steps in their order.
-const STEPS: [Step; 18] = [
+const STEPS: [Step; 19] = [
     ("up_ends_with_a_cluster_that_answers", up),
     ("up_again_changes_nothing", up_again),
     ("the_image_is_loaded_from_the_engine", load),
     ("the_image_again_moves_no_layer", load_again),
     ("an_image_with_one_more_layer_moves_that_layer", load_more),
+    ("archives_are_loaded_or_refused", archives),
     ("the_application_answers_through_the_ingress", apply),
     ("what_it_keeps_outlives_its_pods", delete_pods),
     ("logs_exec_attach_cp_and_forwarding_work", pods::streams),
@@ -168,6 +169,24 @@ fn load_more(suite: &Suite) -> Outcome {
     Ok(())
 }
 
+fn archives(suite: &Suite) -> Outcome {
+    let folder = suite.folder("archives")?;
+    let (whole, half) = (folder.join("whole.tar"), folder.join("half.tar"));
+    suite.client_ok(["save", "--output", &path(&whole), IMAGE])?;
+    let bytes = fs::read(&whole).unwrap();
+    fs::write(&half, &bytes[..bytes.len() / 2]).unwrap();
+    let load = |file: &std::path::Path| {
+        suite.sandbar_output(["image", "load", &path(file), "--cluster", CLUSTER, "--output", "json"])
+    };
+    let refused = load(&half)?;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && said.contains("the archive ends in the middle of "), "{refused:?}");
+    let loaded = load(&whole)?;
+    let report = json(&String::from_utf8_lossy(&loaded.stdout))?;
+    assert_eq!((text(&report, "/images/0/name")?, report.pointer("/images/0/layersMoved")), (IMAGE, Some(&0.into())));
+    Ok(())
+}
+
 fn apply(suite: &Suite) -> Outcome {
     let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hello");
     let http = suite.up().and_then(|_| suite.http())?;
@@ -179,9 +198,13 @@ fn apply(suite: &Suite) -> Outcome {
     // As the README says it, where curl is installed: it sends every *.localhost to this host by itself.
     if std::path::Path::new("/usr/bin/curl").exists() {
         let url = format!("http://{HOST}:{}", http.port());
-        let output =
-            suite.command("/usr/bin/curl").args(["--silent", "--show-error", "--fail", &url]).output().unwrap();
-        assert!(output.status.success() && output.stdout.starts_with(b"Hello from the edge!"), "{output:?}");
+        let https = suite.up().and_then(|report| text(report, "/addresses/https"))?;
+        let https = https.replace("*.", "hello.").replace(&format!("hello.{CLUSTER}."), "hello.default.");
+        for url in [&url, &https] {
+            let curl = ["--silent", "--show-error", "--fail", "--insecure", url];
+            let output = suite.command("/usr/bin/curl").args(curl).output().unwrap();
+            assert!(output.status.success() && output.stdout.starts_with(b"Hello from the edge!"), "{output:?}");
+        }
     }
     Ok(())
 }
@@ -214,6 +237,9 @@ fn stop_and_start(suite: &Suite) -> Outcome {
     assert!(status.to_string().contains(&text(&addresses, "/http")?.replace('*', "")[7..]), "{status} {addresses}");
     let body = eventually("the application answers after the start", || get(http, HOST))?;
     assert!(visits(&body)? > before);
+    let report = json(&suite.sandbar(["restart", CLUSTER, "--output", "json"])?)?;
+    assert_eq!((text(&report, "/outcome")?, &report["addresses"]), ("started", &addresses));
+    eventually("the application answers after the restart", || get(http, HOST))?;
     Ok(())
 }
 
@@ -308,6 +334,17 @@ fn full_disk(suite: &Suite) -> Outcome {
                 Err(text.into_owned())
             }
         })?;
+        let status = suite.sandbar_output(["status", &name])?;
+        let (out, err) = (String::from_utf8_lossy(&status.stdout), String::from_utf8_lossy(&status.stderr));
+        let hint = "(free space where the engine keeps its volumes, or remove images and volumes in the cluster)";
+        let said = |line: &str| {
+            line.strip_prefix("warning: the volume is full: ").is_some_and(|rest| {
+                let rest = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+                rest == format!(" MiB of 700 MiB are free {hint}")
+            })
+        };
+        assert!(out.lines().any(said), "{out}");
+        assert!(err.starts_with(&format!("error: cluster {name} is not healthy: ")), "{err}");
         fs::remove_file(filler).unwrap();
         suite.healthy(&node)?;
         let found = suite.kubectl([&context, "get", "configmap", "--output", "name"])?;
