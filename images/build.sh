@@ -161,7 +161,7 @@ image() {
 	fi
 	say "Building $name"
 	kubernetes=$(cd "$module" && go list -m -f '{{.Version}}' k8s.io/kubernetes)
-	podman_build "$(epoch_of images Containerfile)" -t "$name" --build-arg "BASE=$base_name" --build-arg "VERSION=$version" \
+	podman_build "$(epoch_of images/base images/node images/pause Containerfile)" -t "$name" --build-arg "BASE=$base_name" --build-arg "VERSION=$version" \
 		--build-arg "CONTRACT=$contract" --build-arg "KUBERNETES=$kubernetes" --label "dev.sandbar.inputs=$inputs" \
 		-f "$root/Containerfile" "$build"
 	say "$name: $($podman image inspect --format '{{.Id}}' "$name")"

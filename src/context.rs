@@ -59,6 +59,8 @@ pub struct Context {
     pub settings: Settings,
     /// The folder that the user is in.
     pub folder: PathBuf,
+    /// Where this program is, if the system says so.
+    pub program: Option<PathBuf>,
     /// Sandbar's own files.
     pub store: Store,
     /// The system.
@@ -103,6 +105,7 @@ impl Context {
         Ok(Self {
             store: Store::new(dirs),
             folder,
+            program: std::env::current_exe().ok(),
             platform,
             now: Timestamp::now,
             printer: Printer::new(Box::new(std::io::stdout())),

@@ -1,5 +1,6 @@
 //! The final report of `up`, `start` and `restart`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kubectl::{self, OwnKubectl};
@@ -89,8 +90,22 @@ fn next(context: &Context, report: &UpReport, kubectl: Option<&OwnKubectl>) -> S
         let chosen = if report.current { String::new() } else { format!(" --context {}", report.context) };
         return format!("kubectl{file}{chosen} get nodes");
     }
+    let sandbar = this_program(context);
     match report.name.as_str() {
-        DEFAULT_NAME => "sandbar kubectl get nodes".to_owned(),
-        name => format!("sandbar kubectl --cluster {name} get nodes"),
+        DEFAULT_NAME => format!("{sandbar} kubectl get nodes"),
+        name => format!("{sandbar} kubectl --cluster {name} get nodes"),
     }
+}
+
+/// How this program is called from the user's folder: it need not be on the path, as right after it was built.
+fn this_program(context: &Context) -> String {
+    const NAME: &str = "sandbar";
+    let Some(program) = &context.program else { return NAME.to_owned() };
+    let on_path = which::which_in(NAME, context.env.path.as_ref(), &context.folder);
+    let same = |path: PathBuf| fs_err::canonicalize(path).ok() == fs_err::canonicalize(program).ok();
+    if on_path.is_ok_and(same) {
+        return NAME.to_owned();
+    }
+    let here = program.strip_prefix(&context.folder).ok().filter(|path| path.components().count() > 1);
+    quoted(here.unwrap_or(program).as_os_str())
 }

@@ -247,6 +247,21 @@ fn a_killed_node_is_healed_by_start_and_a_lost_one_by_up() {
 }
 
 #[test]
+fn the_next_command_works_also_where_the_program_is_not_on_the_path() {
+    let sandbox = Sandbox::new();
+    let up = |folder: &std::path::Path| {
+        let output = sandbox.command(&["up"]).env("PATH", "/nowhere").current_dir(folder).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().last().unwrap().to_owned()
+    };
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_sandbar"));
+    assert_eq!(up(&sandbox.path("")), format!("next: {} kubectl get nodes", program.display()));
+    let above = program.parent().and_then(std::path::Path::parent).unwrap();
+    let below = program.strip_prefix(above).unwrap();
+    assert_eq!(up(above), format!("next: {} kubectl get nodes", below.display()));
+}
+
+#[test]
 fn a_node_whose_processes_went_unnoticed_is_made_anew_on_its_volume() {
     let sandbox = Sandbox::new();
     let first = sandbox.json(&["up"]);

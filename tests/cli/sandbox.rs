@@ -37,6 +37,8 @@ impl Sandbox {
     /// With an engine that has nothing.
     pub fn without_image() -> Self {
         let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("bin")).unwrap();
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_sandbar"), home.path().join("bin/sandbar")).unwrap();
         let engine = FakeEngine::open(home.path().join("engine"));
         Self { home, engine }
     }
