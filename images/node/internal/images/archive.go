@@ -3,6 +3,7 @@ package images
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -26,6 +27,9 @@ const (
 	maximumNesting = 8
 	// readAhead is how much of the stream is buffered, in bytes.
 	readAhead = 1 << 20
+	// hintName is the file that an archive may begin with, which says which layers its image has: their digests before
+	// compression, first to last, one a line.
+	hintName = "sandbar-layers"
 )
 
 // sink takes what an archive brings.
@@ -34,6 +38,10 @@ type sink interface {
 	holds(ctx context.Context, blob digest.Digest) (bool, error)
 	// keep stores a blob; with an expected digest, another one is a [*digestError]. It is fresh unless it was there before.
 	keep(ctx context.Context, source io.Reader, size int64, expected digest.Digest) (blob digest.Digest, fresh bool, err error)
+	// expect says which layers will come, first to last.
+	expect(layers []digest.Digest)
+	// expects says whether a blob is one of them, so that it is to be kept at once however small it is.
+	expects(blob digest.Digest) bool
 }
 
 // archiveFile is a regular file of an archive.
@@ -86,6 +94,10 @@ func readArchive(ctx context.Context, source io.Reader, into sink) (*archive, er
 			file, err := readFile(ctx, reader, name, header.Size, into, inMemory)
 			if err != nil {
 				return nil, err
+			}
+			if name == hintName && count == 0 {
+				into.expect(parseHint(file.data))
+				continue
 			}
 			inMemory += int64(len(file.data))
 			read.files[name] = file
@@ -178,7 +190,10 @@ func readFile(ctx context.Context, reader io.Reader, name string, size int64, in
 			return nil, fmt.Errorf("%s is damaged: its content has the digest %s", name, actual)
 		}
 		file.data = data
-		return file, nil
+		if promised == "" || !into.expects(promised) {
+			return file, nil
+		}
+		counter.inner = bytes.NewReader(data)
 	}
 	if promised != "" {
 		there, err := into.holds(ctx, promised)
@@ -209,6 +224,19 @@ func readFile(ctx context.Context, reader io.Reader, name string, size int64, in
 	}
 	file.blob, file.moved = blob, fresh
 	return file, nil
+}
+
+// parseHint reads the file of that name. One that makes no sense is none.
+func parseHint(data []byte) []digest.Digest {
+	var layers []digest.Digest
+	for line := range strings.Lines(string(data)) {
+		layer := digest.Digest(strings.TrimSpace(line))
+		if layer.Validate() != nil {
+			return nil
+		}
+		layers = append(layers, layer)
+	}
+	return layers
 }
 
 // digestError is a blob with another digest than promised.

@@ -31,6 +31,10 @@ func (memory) keep(_ context.Context, source io.Reader, size int64, expected dig
 	return digester.Digest(), true, nil
 }
 
+func (memory) expect([]digest.Digest) {}
+
+func (memory) expects(blob digest.Digest) bool { return blob == digest.FromString("layer") }
+
 func (memory) blob(context.Context, digest.Digest) ([]byte, error) { return nil, errdefs.ErrNotFound }
 
 // FuzzArchive: no archive makes the reader or the planner panic, and what is planned is consistent.

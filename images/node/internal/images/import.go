@@ -31,6 +31,8 @@ func (s *Store) Import(ctx context.Context, source io.Reader, names []string) ([
 	var imported []contract.ImportedImage
 	err = s.leased(scoped(ctx), func(ctx context.Context, lease leases.Lease) error {
 		imports := &importer{Store: s, lease: lease}
+		// Nothing may go on when the lease ends.
+		defer func() { _ = imports.settle() }()
 		read, err := readArchive(ctx, source, imports)
 		if err != nil {
 			return err
@@ -77,12 +79,6 @@ func (s *Store) Ensure(ctx context.Context, name, path string) error {
 	return nil
 }
 
-// importer is one import.
-type importer struct {
-	*Store
-	lease leases.Lease
-}
-
 // holds says whether a layer is there, and keeps it for as long as the import takes.
 func (i *importer) holds(ctx context.Context, wanted digest.Digest) (bool, error) {
 	info, found, err := i.layer(ctx, wanted)
@@ -101,8 +97,44 @@ func (i *importer) protect(ctx context.Context, blob digest.Digest) error {
 	return nil
 }
 
-// keep stores a blob; one that turns out to be there already is fine, and not fresh.
+// keep stores a blob; one that turns out to be there already is fine, and not fresh. A layer that is expected is unpacked
+// at the same time. What comes back is verified; it is committed once everything has settled.
 func (i *importer) keep(ctx context.Context, source io.Reader, size int64, expected digest.Digest) (blob digest.Digest, fresh bool, err error) {
+	extracting := i.extract(ctx, expected, size)
+	sent, err := i.receive(ctx, source, size, expected, extracting)
+	unpacked := i.finish(ctx, extracting, err)
+	if err != nil {
+		return "", false, err
+	}
+	// The same may have come just before.
+	if err := i.settle(); err != nil {
+		sent.abort(ctx)
+		return "", false, err
+	}
+	if _, err := i.content.Info(ctx, sent.digest); err == nil {
+		sent.abort(ctx)
+		return sent.digest, false, i.protect(ctx, sent.digest)
+	} else if !errdefs.IsNotFound(err) {
+		sent.abort(ctx)
+		return "", false, fmt.Errorf("look for blob %s: %w", sent.digest, err)
+	}
+	labels := map[string]string{}
+	if unpacked {
+		labels[uncompressedLabel] = sent.digest.String()
+		i.noteUnpacked(sent.digest, size)
+	}
+	i.background(func() error {
+		err := sent.commit(ctx, labels)
+		if existing := (*existsError)(nil); errors.As(err, &existing) {
+			return errors.Join(i.protect(ctx, sent.digest), i.label(ctx, sent.digest, labels))
+		}
+		return err
+	})
+	return sent.digest, true, nil
+}
+
+// receive sends a blob to the store and checks its digest. Whoever extracts it gets its pieces as well.
+func (i *importer) receive(ctx context.Context, source io.Reader, size int64, expected digest.Digest, extracting *extraction) (*ingest, error) {
 	var digester digest.Digester
 	required := expected
 	if expected != "" && expected.Algorithm() != digest.Canonical {
@@ -111,15 +143,23 @@ func (i *importer) keep(ctx context.Context, source io.Reader, size int64, expec
 		source = io.TeeReader(source, digester.Hash())
 		required = ""
 	}
-	blob, err = i.write(ctx, source, size, required, nil)
-	fresh = err == nil
-	if existing := (*existsError)(nil); errors.As(err, &existing) {
-		blob, err = existing.blob, i.protect(ctx, existing.blob)
+	var follow *follower
+	if extracting != nil {
+		follow = extracting.follower
 	}
+	sent, err := i.send(ctx, source, size, follow)
+	if err != nil {
+		return nil, err
+	}
+	err = sent.check(required)
 	if err == nil && digester != nil && digester.Digest() != expected {
 		err = &digestError{fmt.Sprintf("its content has the digest %s", digester.Digest())}
 	}
-	return blob, fresh, err
+	if err != nil {
+		sent.abort(ctx)
+		return nil, err
+	}
+	return sent, nil
 }
 
 // completeImage is an image whose every blob is in the store and unpacked.
@@ -157,23 +197,33 @@ func (i *importer) complete(ctx context.Context, image *plannedImage) (*complete
 		}
 		image.manifestType = ocispec.MediaTypeImageManifest
 	}
-	if err := i.unpack(ctx, image, layers); err != nil {
-		return nil, err
-	}
+	// What the documents refer to need not be there before them: only names count.
 	snapshot := identity.ChainID(image.image.RootFS.DiffIDs).String()
 	labels := map[string]string{}
 	if len(layers) > 0 {
 		labels["containerd.io/gc.ref.snapshot."+i.options.Snapshotter] = snapshot
 	}
-	if err := i.writeDocument(ctx, image.config, labels); err != nil {
-		return nil, fmt.Errorf("store the configuration of %s: %w", image.title(), err)
-	}
-	labels = map[string]string{"containerd.io/gc.ref.content.config": config.Digest.String()}
+	i.background(func() error {
+		if err := i.writeDocument(ctx, image.config, labels); err != nil {
+			return fmt.Errorf("store the configuration of %s: %w", image.title(), err)
+		}
+		return nil
+	})
+	references := map[string]string{"containerd.io/gc.ref.content.config": config.Digest.String()}
 	for n, layer := range layers {
-		labels[fmt.Sprintf("containerd.io/gc.ref.content.l.%d", n)] = layer.Digest.String()
+		references[fmt.Sprintf("containerd.io/gc.ref.content.l.%d", n)] = layer.Digest.String()
 	}
-	if err := i.writeDocument(ctx, manifest, labels); err != nil {
-		return nil, fmt.Errorf("store the manifest of %s: %w", image.title(), err)
+	i.background(func() error {
+		if err := i.writeDocument(ctx, manifest, references); err != nil {
+			return fmt.Errorf("store the manifest of %s: %w", image.title(), err)
+		}
+		return nil
+	})
+	if err := i.unpack(ctx, image, layers); err != nil {
+		return nil, err
+	}
+	if err := i.settle(); err != nil {
+		return nil, err
 	}
 	finished.manifest = ocispec.Descriptor{
 		MediaType: image.manifestType, Digest: digest.FromBytes(manifest), Size: int64(len(manifest)),
@@ -254,12 +304,18 @@ func (i *importer) placeLayer(ctx context.Context, layer plannedLayer, result *c
 }
 
 // describeLayer makes the descriptor of a layer out of its blob.
-func (s *Store) describeLayer(ctx context.Context, blob digest.Digest) (ocispec.Descriptor, error) {
-	info, err := s.content.Info(ctx, blob)
+func (i *importer) describeLayer(ctx context.Context, blob digest.Digest) (ocispec.Descriptor, error) {
+	if descriptor, unpacked := i.unpackedLayer(blob); unpacked {
+		return descriptor, nil
+	}
+	if err := i.settle(); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	info, err := i.content.Info(ctx, blob)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("look for blob %s: %w", blob, err)
 	}
-	reader, err := s.content.ReaderAt(ctx, ocispec.Descriptor{Digest: blob, Size: info.Size})
+	reader, err := i.content.ReaderAt(ctx, ocispec.Descriptor{Digest: blob, Size: info.Size})
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("open blob %s: %w", blob, err)
 	}

@@ -21,12 +21,16 @@ var extracts atomic.Uint64
 
 // unpack makes the snapshots of an image's layers, from the first that is missing. That each layer has the digest that
 // the configuration says is verified while it is unpacked.
-func (s *Store) unpack(ctx context.Context, image *plannedImage, layers []ocispec.Descriptor) error {
+func (i *importer) unpack(ctx context.Context, image *plannedImage, layers []ocispec.Descriptor) error {
+	// Blobs and snapshots are committed beside what came after them.
+	if err := i.settle(); err != nil {
+		return err
+	}
 	diffIDs := image.image.RootFS.DiffIDs
 	chain := identity.ChainIDs(append([]digest.Digest{}, diffIDs...))
 	first := len(chain)
 	for first > 0 {
-		there, err := s.hasSnapshot(ctx, chain[first-1])
+		there, err := i.hasSnapshot(ctx, chain[first-1])
 		if err != nil {
 			return err
 		}
@@ -36,12 +40,16 @@ func (s *Store) unpack(ctx context.Context, image *plannedImage, layers []ocispe
 		first--
 	}
 	for n := range layers {
+		if _, unpacked := i.unpackedLayer(layers[n].Digest); n < first && unpacked && layers[n].Digest == diffIDs[n] {
+			// It was verified and labelled while it came.
+			continue
+		}
 		if n >= first {
 			parent := ""
 			if n > 0 {
 				parent = chain[n-1].String()
 			}
-			actual, err := s.unpackLayer(ctx, layers[n], parent, chain[n].String(), diffIDs[n])
+			actual, err := i.unpackLayer(ctx, layers[n], parent, chain[n].String(), diffIDs[n])
 			if err != nil {
 				return fmt.Errorf("unpack layer %s of %s: %w", diffIDs[n], image.title(), err)
 			}
@@ -49,10 +57,10 @@ func (s *Store) unpack(ctx context.Context, image *plannedImage, layers []ocispe
 				return fmt.Errorf("%s is damaged: its configuration says that layer %d is %s, its content is %s",
 					image.title(), n+1, diffIDs[n], actual)
 			}
-		} else if err := s.verifyLayer(ctx, image, layers[n], n); err != nil {
+		} else if err := i.verifyLayer(ctx, image, layers[n], n); err != nil {
 			return err
 		}
-		err := s.label(ctx, layers[n].Digest, map[string]string{uncompressedLabel: diffIDs[n].String()})
+		err := i.label(ctx, layers[n].Digest, map[string]string{uncompressedLabel: diffIDs[n].String()})
 		if err != nil {
 			return err
 		}
@@ -91,51 +99,46 @@ func (s *Store) hasSnapshot(ctx context.Context, chainID digest.Digest) (bool, e
 	return true, nil
 }
 
-// unpackLayer makes the snapshot of one layer on its parent's and returns the layer's digest before compression. With
-// another than the wanted one, no snapshot is kept.
-func (s *Store) unpackLayer(ctx context.Context, layer ocispec.Descriptor, parent, chainID string, wanted digest.Digest) (digest.Digest, error) {
+// prepare begins a snapshot on its parent's. What is there already, such as from another import, is errdefs.ErrAlreadyExists,
+// and is kept for as long as the lease.
+func (s *Store) prepare(ctx context.Context, parent, chainID string) (*activeSnapshot, error) {
 	key := fmt.Sprintf("extract-%d-%d %s", time.Now().UnixNano(), extracts.Add(1), chainID)
 	prepared, err := s.snapshots.Prepare(ctx, &snapshotsapi.PrepareSnapshotRequest{
 		Snapshotter: s.options.Snapshotter, Key: key, Parent: parent,
 		Labels: map[string]string{"containerd.io/snapshot.ref": chainID},
 	})
-	err = errgrpc.ToNative(err)
+	if err != nil {
+		return nil, fmt.Errorf("prepare a snapshot: %w", errgrpc.ToNative(err))
+	}
+	return &activeSnapshot{store: s, key: key, chain: chainID, mounts: prepared.GetMounts()}, nil
+}
+
+// unpackLayer makes the snapshot of one layer on its parent's and returns the layer's digest before compression. With
+// another than the wanted one, no snapshot is kept.
+func (s *Store) unpackLayer(ctx context.Context, layer ocispec.Descriptor, parent, chainID string, wanted digest.Digest) (digest.Digest, error) {
+	snapshot, err := s.prepare(ctx, parent, chainID)
 	if errdefs.IsAlreadyExists(err) {
 		// A remote snapshotter, or another import, has it by now.
 		return wanted, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("prepare a snapshot: %w", err)
+		return "", err
 	}
-	kept := false
-	defer func() {
-		if !kept {
-			_, _ = s.snapshots.Remove(context.WithoutCancel(ctx), &snapshotsapi.RemoveSnapshotRequest{
-				Snapshotter: s.options.Snapshotter, Key: key,
-			})
-		}
-	}()
 	applied, err := s.diff.Apply(ctx, &diffapi.ApplyRequest{
 		Diff:   &types.Descriptor{MediaType: layer.MediaType, Digest: layer.Digest.String(), Size: layer.Size},
-		Mounts: prepared.GetMounts(),
+		Mounts: snapshot.mounts,
 	})
 	if err != nil {
+		snapshot.remove(ctx)
 		return "", fmt.Errorf("apply it: %w", errgrpc.ToNative(err))
 	}
 	actual := digest.Digest(applied.GetApplied().GetDigest())
 	if actual != wanted {
+		snapshot.remove(ctx)
 		return actual, nil
 	}
-	_, err = s.snapshots.Commit(ctx, &snapshotsapi.CommitSnapshotRequest{
-		Snapshotter: s.options.Snapshotter, Name: chainID, Key: key,
-	})
-	err = errgrpc.ToNative(err)
-	if errdefs.IsAlreadyExists(err) {
-		return actual, nil
-	}
-	if err != nil {
+	if err := snapshot.commit(ctx); err != nil {
 		return "", fmt.Errorf("commit the snapshot: %w", err)
 	}
-	kept = true
 	return actual, nil
 }

@@ -27,65 +27,103 @@ type readError struct{ error }
 
 func (e readError) Unwrap() error { return e.error }
 
-// write streams a blob of the size into the content store and returns its digest, which containerd computes while it
-// writes. With an expected digest, another one is a [*digestError], and nothing is kept. A blob that turns out to be there
-// already is an [*existsError].
+// ingest is a blob that is in the content store as a whole, and does not count until it is committed.
+type ingest struct {
+	store     *Store
+	stream    contentapi.Content_WriteClient
+	answers   <-chan answer
+	cancel    context.CancelFunc
+	reference string
+	size      int64
+	// digest is containerd's, which computes it while it writes.
+	digest digest.Digest
+}
+
+// write streams a blob of the size into the content store and returns its digest. With an expected digest, another one is
+// a [*digestError], and nothing is kept. A blob that turns out to be there already is an [*existsError].
+func (s *Store) write(ctx context.Context, source io.Reader, size int64, expected digest.Digest, labels map[string]string) (digest.Digest, error) {
+	sent, err := s.send(ctx, source, size, nil)
+	if err != nil {
+		return "", err
+	}
+	if err := sent.check(expected); err != nil {
+		sent.abort(ctx)
+		return "", err
+	}
+	return sent.digest, sent.commit(ctx, labels)
+}
+
+// send streams a blob of the size into the content store. Whoever follows it gets its pieces as well. What comes back must
+// be committed or aborted.
 //
 // Pieces are sent without waiting for their acknowledgement, which containerd's own client does: that is what makes it
 // as fast as the disk.
-func (s *Store) write(ctx context.Context, source io.Reader, size int64, expected digest.Digest, labels map[string]string) (digest.Digest, error) {
+func (s *Store) send(ctx context.Context, source io.Reader, size int64, follow *follower) (*ingest, error) {
 	session, cancel := context.WithCancel(ctx)
-	defer cancel()
 	stream, err := s.writes.Write(session)
 	if err != nil {
-		return "", fmt.Errorf("write a blob: %w", errgrpc.ToNative(err))
+		cancel()
+		return nil, fmt.Errorf("write a blob: %w", errgrpc.ToNative(err))
 	}
-	reference := fmt.Sprintf("sandbar-%d-%d", time.Now().UnixNano(), ingests.Add(1))
 	answers := make(chan answer, 2)
 	go receiveAnswers(stream, size, answers)
-
-	// Without the commit, what was written stays until the lease ends, so it is aborted, once the session is over.
-	committed := false
-	defer func() {
-		if !committed {
-			cancel()
-			_, _ = s.writes.Abort(context.WithoutCancel(ctx), &contentapi.AbortRequest{Ref: reference})
-		}
-	}()
-
-	if err := sendPieces(stream, source, size, reference); err != nil {
-		return "", failedWrite(err, answers)
+	sent := &ingest{
+		store: s, stream: stream, answers: answers, cancel: cancel, size: size,
+		reference: fmt.Sprintf("sandbar-%d-%d", time.Now().UnixNano(), ingests.Add(1)),
+	}
+	if err := sendPieces(stream, source, size, sent.reference, follow); err != nil {
+		err = failedWrite(err, answers)
+		sent.abort(ctx)
+		return nil, err
 	}
 	written := <-answers
 	if written.err != nil {
-		return "", fmt.Errorf("write a blob: %w", written.err)
+		sent.abort(ctx)
+		return nil, fmt.Errorf("write a blob: %w", written.err)
 	}
-	if expected != "" && expected != written.digest {
-		return "", &digestError{fmt.Sprintf("its content has the digest %s", written.digest)}
+	sent.digest = written.digest
+	return sent, nil
+}
+
+// check is a [*digestError] when the blob has another digest than the expected one, if any.
+func (g *ingest) check(expected digest.Digest) error {
+	if expected != "" && expected != g.digest {
+		return &digestError{fmt.Sprintf("its content has the digest %s", g.digest)}
 	}
-	if _, err := s.content.Info(ctx, written.digest); err == nil {
-		return "", &existsError{written.digest}
-	} else if !errdefs.IsNotFound(err) {
-		return "", fmt.Errorf("look for blob %s: %w", written.digest, err)
-	}
-	err = stream.Send(&contentapi.WriteContentRequest{
-		Action: contentapi.WriteAction_COMMIT, Ref: reference, Total: size, Offset: size, Expected: written.digest.String(), Labels: labels,
+	return nil
+}
+
+// abort drops the blob, without which it would stay until the lease ends. The session has to be over before.
+func (g *ingest) abort(ctx context.Context) {
+	g.cancel()
+	_, _ = g.store.writes.Abort(context.WithoutCancel(ctx), &contentapi.AbortRequest{Ref: g.reference})
+}
+
+// commit makes it a blob of the store. One that is there already is an [*existsError].
+func (g *ingest) commit(ctx context.Context, labels map[string]string) (err error) {
+	defer func() {
+		if err != nil {
+			g.abort(ctx)
+		}
+		g.cancel()
+	}()
+	err = g.stream.Send(&contentapi.WriteContentRequest{
+		Action: contentapi.WriteAction_COMMIT, Ref: g.reference, Total: g.size, Offset: g.size, Expected: g.digest.String(), Labels: labels,
 	})
 	if err == nil {
-		err = stream.CloseSend()
+		err = g.stream.CloseSend()
 	}
 	if err != nil {
-		return "", failedWrite(err, answers)
+		return failedWrite(err, g.answers)
 	}
-	result := <-answers
+	result := <-g.answers
 	if errdefs.IsAlreadyExists(result.err) {
-		return "", &existsError{written.digest}
+		return &existsError{g.digest}
 	}
 	if result.err != nil {
-		return "", fmt.Errorf("write a blob: %w", result.err)
+		return fmt.Errorf("write a blob: %w", result.err)
 	}
-	committed = true
-	return result.digest, nil
+	return nil
 }
 
 // existsError is a write of a blob that is there already.
@@ -94,16 +132,25 @@ type existsError struct{ blob digest.Digest }
 func (e *existsError) Error() string { return fmt.Sprintf("blob %s is there already", e.blob) }
 
 // sendPieces sends all of a source.
-func sendPieces(stream contentapi.Content_WriteClient, source io.Reader, size int64, reference string) error {
-	piece := make([]byte, min(pieceSize, max(size, 1)))
+func sendPieces(stream contentapi.Content_WriteClient, source io.Reader, size int64, reference string, follow *follower) error {
+	var piece []byte
+	if follow == nil {
+		piece = make([]byte, min(pieceSize, max(size, 1)))
+	}
 	var offset int64
 	for first := true; first || offset < size; first = false {
+		if follow != nil {
+			piece = follow.buffer()
+		}
 		count, err := io.ReadFull(source, piece[:min(int64(len(piece)), size-offset)])
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil && size > 0 {
 			return readError{err}
+		}
+		if follow != nil {
+			follow.take(piece[:count])
 		}
 		err = stream.Send(&contentapi.WriteContentRequest{
 			Action: contentapi.WriteAction_WRITE, Ref: reference, Total: size, Offset: offset, Data: piece[:count],
@@ -161,13 +208,21 @@ func receiveAnswers(stream contentapi.Content_WriteClient, size int64, answers c
 }
 
 // writeDocument keeps a small blob, which may be there already; its labels are set in both cases.
-func (s *Store) writeDocument(ctx context.Context, data []byte, labels map[string]string) error {
+func (i *importer) writeDocument(ctx context.Context, data []byte, labels map[string]string) error {
 	blob := digest.FromBytes(data)
-	_, err := s.write(ctx, bytes.NewReader(data), int64(len(data)), blob, labels)
-	if existing := (*existsError)(nil); errors.As(err, &existing) {
-		return s.label(ctx, blob, labels)
+	for {
+		_, err := i.write(ctx, bytes.NewReader(data), int64(len(data)), blob, labels)
+		if existing := (*existsError)(nil); !errors.As(err, &existing) {
+			return err
+		}
+		if err := i.protect(ctx, blob); err != nil {
+			return err
+		}
+		// It may have been collected before it was protected.
+		if err := i.label(ctx, blob, labels); !errdefs.IsNotFound(err) {
+			return err
+		}
 	}
-	return err
 }
 
 // label sets labels of a blob and leaves its others.
