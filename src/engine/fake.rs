@@ -129,6 +129,11 @@ impl FakeEngine {
         self.folder.look(|state, _| state.calls.clone()).map_err(|error| broken(&error))
     }
 
+    /// The layers that the last archive announced that a node took in, first to last.
+    pub fn announced(&self, node: &str) -> Result<Vec<String>, EngineError> {
+        store::NodeImages::read(&self.folder, node).map(|all| all.announced).map_err(|error| broken(&error))
+    }
+
     /// The node and its port behind a port of the host, if a running node forwards it.
     pub fn forwarded(&self, address: SocketAddr) -> Result<Option<(String, u16)>, EngineError> {
         let find = |state: &mut State, behaviour: &Behaviour| {

@@ -18,6 +18,7 @@ use super::archive::{Archive, ArchivedImage, Opened};
 use super::aside::Aside;
 use super::filter::{LeaveOut, counted, filter, hides_digests, is_compressed, peek};
 use super::header::{BLOCK, padding};
+use super::hint::announce;
 use crate::engine::{Engine, EngineError, ImageInfo, Reader};
 use crate::node::{ImportedImage, Node, NodeError};
 
@@ -148,7 +149,8 @@ impl Job<'_> {
             let _ = hand_over.send(filter(archive, leave_out, moved.clone()));
             Ok(Decision::Sent)
         };
-        let (mut deciding, mut sending) = (pin!(decide), pin!(self.send(archive, &names, &moved, None)));
+        let (mut deciding, mut sending) =
+            (pin!(decide), pin!(self.send(archive, &image.diff_ids, &names, &moved, None)));
         let mut decided = false;
         let sent = loop {
             tokio::select! {
@@ -161,7 +163,7 @@ impl Job<'_> {
             }
         };
         let again = async || Ok::<_, ImageError>(self.engine.export_image(reference).await?);
-        self.or_again(sent, again, &names).await
+        self.or_again(sent, again, &image.diff_ids, &names).await
     }
 
     /// An archive whose order tells too late which layer is which: it is written down first.
@@ -205,13 +207,16 @@ impl Job<'_> {
             }
         }
         let layers = || images.iter().flat_map(|image| &image.layers);
+        // Of several images nobody knows which will come first.
+        let order: Vec<_> =
+            if images.len() == 1 { layers().map(|layer| layer.diff_id.clone()).collect() } else { Vec::new() };
         let had = layers().filter(|layer| !missing.contains(&layer.diff_id));
         let leave_out = LeaveOut { paths: had.map(|layer| layer.path.clone()).collect(), ..LeaveOut::default() };
         match archive {
             Archive::Tar { files, .. } => {
                 let sizes = layers().filter(|layer| missing.contains(&layer.diff_id));
                 let total = sizes.filter_map(|layer| Some(files.get(&layer.path)?.1)).sum();
-                self.send_filtered(file().await?, file, leave_out, &self.names, Some(total)).await
+                self.send_filtered(file().await?, file, leave_out, &order, Some(total)).await
             }
             Archive::Layout { root } => {
                 let listed = root.clone();
@@ -219,7 +224,7 @@ impl Job<'_> {
                 let total =
                     files.iter().filter(|(path, _)| !leave_out.paths.contains(path)).map(|(_, size)| size).sum();
                 let packed = async || Ok::<_, ImageError>(pack(root.clone(), files.clone()));
-                self.send_filtered(packed().await?, packed, leave_out, &self.names, Some(total)).await
+                self.send_filtered(packed().await?, packed, leave_out, &order, Some(total)).await
             }
         }
     }
@@ -237,7 +242,7 @@ impl Job<'_> {
         let digests = held.into_iter().flat_map(|image| image.diff_ids).collect();
         let moved = Arc::new(AtomicU64::new(0));
         let archive = filter(stream, LeaveOut { digests, ..LeaveOut::default() }, moved.clone());
-        self.send(archive, &self.names, &moved, None).await
+        self.send(archive, &[], &self.names, &moved, None).await
     }
 
     /// The node's architecture, by its image: that costs no call into the node.
@@ -295,13 +300,13 @@ impl Job<'_> {
         archive: Reader,
         again: impl AsyncFn() -> Result<Reader, ImageError>,
         leave_out: LeaveOut,
-        names: &[String],
+        layers: &[String],
         total: Option<u64>,
     ) -> Result<Vec<Loaded>, ImageError> {
         let whole = leave_out.paths.is_empty();
         let moved = Arc::new(AtomicU64::new(0));
-        let sent = self.send(filter(archive, leave_out, moved.clone()), names, &moved, total).await;
-        if whole { sent } else { self.or_again(sent, again, names).await }
+        let sent = self.send(filter(archive, leave_out, moved.clone()), layers, &self.names, &moved, total).await;
+        if whole { sent } else { self.or_again(sent, again, layers, &self.names).await }
     }
 
     /// What was sent, or all of it once more where the node lost a layer that was left out.
@@ -309,13 +314,15 @@ impl Job<'_> {
         &self,
         sent: Result<Vec<Loaded>, ImageError>,
         again: impl AsyncFn() -> Result<Reader, ImageError>,
+        layers: &[String],
         names: &[String],
     ) -> Result<Vec<Loaded>, ImageError> {
         match sent {
             Err(ImageError::Node(NodeError::Failed { message, .. })) if message.contains(LACKS) => {
                 tracing::debug!(message, "sent once more, whole");
                 let moved = Arc::new(AtomicU64::new(0));
-                self.send(filter(again().await?, LeaveOut::default(), moved.clone()), names, &moved, None).await
+                let archive = filter(again().await?, LeaveOut::default(), moved.clone());
+                self.send(archive, layers, names, &moved, None).await
             }
             sent => sent,
         }
@@ -323,17 +330,19 @@ impl Job<'_> {
 
     async fn send_whole(&self, archive: Reader, total: Option<u64>) -> Result<Vec<Loaded>, ImageError> {
         let moved = Arc::new(AtomicU64::new(0));
-        self.send(counted(archive, moved.clone()), &self.names, &moved, total).await
+        self.send(counted(archive, moved.clone()), &[], &self.names, &moved, total).await
     }
 
+    /// Sends an archive; with the layers of its image, first to last, they are announced.
     async fn send(
         &self,
         archive: Reader,
+        layers: &[String],
         names: &[String],
         moved: &AtomicU64,
         total: Option<u64>,
     ) -> Result<Vec<Loaded>, ImageError> {
-        let mut import = self.node.image_import(archive, names);
+        let mut import = self.node.image_import(announce(layers, archive), names);
         let mut tick = tokio::time::interval(TELL);
         let tell = || {
             let moved = moved.load(Ordering::Relaxed);

@@ -5,6 +5,7 @@ mod archive;
 mod aside;
 mod filter;
 mod header;
+mod hint;
 mod load;
 #[cfg(test)]
 mod tests;

@@ -174,6 +174,45 @@ async fn an_image_of_the_engine_moves_only_what_the_node_lacks() {
 }
 
 #[tokio::test]
+async fn the_layers_are_announced_where_they_are_known() {
+    let maker = Maker::new(&[b"base layer", b"second"]);
+    let layers: Vec<_> = maker.layers.iter().map(|layer| sha256(layer)).collect();
+    let archive = tar(&maker.docker("localhost/a:1"));
+
+    let scene = Scene::new().await;
+    scene.engine.import_image(Box::pin(std::io::Cursor::new(archive.clone()))).await.unwrap();
+    scene.load(Source::Engine("localhost/a:1".into()), &[]).await.unwrap();
+    assert_eq!(scene.engine.announced("sandbar-a").unwrap(), layers, "an image of the engine");
+
+    // All of them, also where the node has some.
+    let more = Maker::new(&[b"base layer", b"second", b"third"]);
+    let all: Vec<_> = more.layers.iter().map(|layer| sha256(layer)).collect();
+    for files in [more.docker("localhost/b:1"), more.oci("localhost/b:1")] {
+        let scene = Scene::new().await;
+        scene.file(&archive).await.unwrap();
+        assert_eq!(counts(&scene.file(&tar(&files)).await.unwrap()), [("localhost/b:1", 1, 2, 5)]);
+        assert_eq!(scene.engine.announced("sandbar-a").unwrap(), all, "a file");
+    }
+
+    let scene = Scene::new().await;
+    scene.stream(&archive).await.unwrap();
+    assert!(scene.engine.announced("sandbar-a").unwrap().is_empty(), "nothing is known of a stream");
+
+    let scene = Scene::new().await;
+    let mut two = maker.docker("localhost/a:1");
+    let other = Maker::new(&[b"theirs"]).docker("localhost/c:1");
+    let manifests: Vec<Value> = [two.pop(), other.last().cloned()]
+        .into_iter()
+        .flatten()
+        .flat_map(|(_, manifest)| serde_json::from_slice::<Vec<Value>>(&manifest).unwrap())
+        .collect();
+    two.extend_from_slice(&other[..other.len() - 1]);
+    two.push(("manifest.json".into(), json!(manifests).to_string().into_bytes()));
+    assert_eq!(scene.file(&tar(&two)).await.unwrap().len(), 2);
+    assert!(scene.engine.announced("sandbar-a").unwrap().is_empty(), "two images have no one order");
+}
+
+#[tokio::test]
 async fn every_form_of_archive_is_loaded_and_loaded_again() {
     let maker = Maker::new(&[b"base layer", b"second"]);
     for (form, files) in [("docker", maker.docker("localhost/a:1")), ("oci", maker.oci("localhost/a:1"))] {

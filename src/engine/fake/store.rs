@@ -56,6 +56,8 @@ pub(super) fn import(folder: &Folder, state: &mut State, archive: &[u8]) -> Resu
 pub(super) struct NodeImages {
     pub images: Vec<NodeImage>,
     layers: BTreeSet<String>,
+    /// Layers that the last archive announced, first to last.
+    pub announced: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -119,7 +121,14 @@ impl NodeImages {
     ) -> Result<Vec<Value>, String> {
         let mut all = Self::read(folder, node).map_err(|error| error.to_string())?;
         let mut report = Vec::new();
-        for image in read_archive(archive)? {
+        all.announced = announced(archive)?;
+        let images = read_archive(archive)?;
+        // A node takes any announcement; one that is wrong is a mistake of who made it.
+        let right = |image: &ArchivedImage| image.layers.iter().map(|layer| &layer.diff_id).eq(&all.announced);
+        if !all.announced.is_empty() && !images.iter().all(right) {
+            return Err("the archive announces other layers than it has".into());
+        }
+        for image in images {
             let found = image.architecture();
             if found != architecture {
                 return Err(format!("image {} is for {found}, this node is {architecture}", image.id));
@@ -180,6 +189,22 @@ struct ArchivedLayer {
 impl ArchivedImage {
     fn architecture(&self) -> String {
         self.config["architecture"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// The layers in the file that an archive may begin with.
+fn announced(archive: &[u8]) -> Result<Vec<String>, String> {
+    let mut read = tar::Archive::new(archive);
+    let first = read.entries().map_err(|error| error.to_string())?.next();
+    let Some(Ok(mut first)) = first else { return Ok(Vec::new()) };
+    if first.path().ok().as_deref() != Some(std::path::Path::new("sandbar-layers")) {
+        return Ok(Vec::new());
+    }
+    let mut text = String::new();
+    first.read_to_string(&mut text).map_err(|error| error.to_string())?;
+    match text.lines().find(|line| line.len() != 71 || !line.starts_with("sha256:")) {
+        Some(line) => Err(format!("the archive announces {line:?}, which is no digest")),
+        None => Ok(text.lines().map(str::to_owned).collect()),
     }
 }
 

@@ -201,7 +201,7 @@ func (a *activeSnapshot) commit(ctx context.Context) error {
 	if errdefs.IsAlreadyExists(err) {
 		return nil
 	}
-	return err //nolint:wrapcheck // the caller says what it was about
+	return err // the caller says what it was about
 }
 
 // remove drops it.

@@ -66,5 +66,5 @@ func (f *follower) Read(buffer []byte) (int, error) {
 // drain lets everything pass that the follower does not want. Whoever stops reading calls it, or the sender waits for ever.
 func (f *follower) drain() error {
 	_, err := io.Copy(io.Discard, f)
-	return err //nolint:wrapcheck // it is the sender's own
+	return err // it is the sender's own
 }
