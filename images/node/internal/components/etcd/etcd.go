@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -132,10 +133,14 @@ func build(options Options, logger *zap.Logger) (*embed.Config, error) {
 	config.EnableGRPCGateway = false
 	config.Metrics = "basic"
 
-	// A single member elects itself after up to one election timeout, so this is start time; each tick is a wake-up.
-	config.TickMs = 20
-	config.ElectionMs = 100
+	// A single member elects itself after up to one election timeout, so this is start time; each tick wakes an idle node up.
+	// With 20 and 100 ms a start takes 0.1 s less, and an idle node a tenth more of its CPU time.
+	config.TickMs = 50
+	config.ElectionMs = 250
 	config.PreVote = false
+
+	// What is acknowledged is in the write-ahead log; the database may lag behind it, and is looked after less often.
+	config.BackendBatchInterval = 500 * time.Millisecond
 
 	// The raft log is kept in memory between snapshots; there are no slow followers to keep entries for.
 	config.SnapshotCount = 2000
