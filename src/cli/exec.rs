@@ -25,6 +25,6 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let name = target::cluster(context, args.cluster)?;
-    let found = cluster::find(&context.host(), &name).await?;
+    let found = cluster::find_awake(&context.host(), &name).await?;
     session::run(context, &found, &name, args.command, args.environment).await
 }

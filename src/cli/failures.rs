@@ -71,6 +71,7 @@ fn hints(error: &ClusterError) -> Vec<String> {
             let names: Vec<&str> = known.iter().map(crate::spec::ClusterName::as_str).collect();
             vec![format!("there is: {}", names.join(", "))]
         }
+        ClusterError::Paused { name } => vec![format!("`sandbar unpause {name}` lets it go on")],
         ClusterError::ConfigInvalid { problems } => match problems.as_slice() {
             [ConfigProblem { nearest: Some(nearest), .. }] => vec![format!("did you mean `{nearest}`?")],
             _ => Vec::new(),

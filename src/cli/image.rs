@@ -74,7 +74,7 @@ async fn load(context: &Context, args: LoadArgs) -> Result<(), Failure> {
         return Err(Failure::new(FailureKind::Usage, error).hint("load them one by one"));
     }
     let name = target::cluster(context, args.cluster)?;
-    let found = cluster::find(&context.host(), &name).await?;
+    let found = cluster::find_awake(&context.host(), &name).await?;
     let node = node_of(&found.engine, &name);
     let folder = context.store.dirs().cache.clone();
     context.platform.create_private_dir(&folder)?;
@@ -158,7 +158,7 @@ fn failure(image: &str, error: ImageError) -> Failure {
 
 async fn list(context: &Context, args: LsArgs) -> Result<(), Failure> {
     let name = target::cluster(context, args.cluster)?;
-    let found = cluster::find(&context.host(), &name).await?;
+    let found = cluster::find_awake(&context.host(), &name).await?;
     let images = node_of(&found.engine, &name).images().await?;
     match context.settings.output {
         OutputFormat::Name => {

@@ -51,7 +51,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     match args.action {
         Action::Print(args) => {
             let name = target::cluster(context, args.name)?;
-            let found = cluster::find(&host, &name).await?;
+            let found = cluster::find_awake(&host, &name).await?;
             let node = node_of(&found.engine, &name);
             let text = node.kubeconfig(&found.addresses.api, &name.resource(), limit).await?;
             Ok(context.printer.text(&text)?)

@@ -36,7 +36,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let name = target::cluster(context, args.cluster)?;
-    let found = cluster::find(&context.host(), &name).await?;
+    let found = cluster::find_awake(&context.host(), &name).await?;
     if let Some((kubectl, place)) = own_with_context(context, &name, &found).await {
         return run_own(context, &name, &kubectl, place, &args.arguments).await;
     }

@@ -37,7 +37,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let name = target::cluster(context, args.cluster)?;
-    let found = cluster::find(&context.host(), &name).await?;
+    let found = cluster::find_awake(&context.host(), &name).await?;
     let running = found.node.as_ref().is_some_and(|node| node.run == RunState::Running);
     if running {
         match node_of(&found.engine, &name).logs(args.component.as_deref(), args.follow, args.tail).await {

@@ -15,6 +15,7 @@ mod kubectl;
 mod logs;
 mod ls;
 mod paths;
+mod pause;
 mod report;
 mod restart;
 mod rm;
@@ -25,6 +26,7 @@ mod start;
 mod status;
 mod stop;
 mod target;
+mod unpause;
 mod up;
 mod version;
 
@@ -100,6 +102,8 @@ enum Command {
     Stop(stop::Args),
     Start(start::Args),
     Restart(restart::Args),
+    Pause(pause::Args),
+    Unpause(unpause::Args),
     #[command(visible_alias = "down")]
     Rm(rm::Args),
     #[command(visible_alias = "list")]
@@ -126,6 +130,8 @@ impl Command {
             Self::Stop(_) => "stop",
             Self::Start(_) => "start",
             Self::Restart(_) => "restart",
+            Self::Pause(_) => "pause",
+            Self::Unpause(_) => "unpause",
             Self::Rm(_) => "rm",
             Self::Ls(_) => "ls",
             Self::Status(_) => "status",
@@ -217,6 +223,8 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
             Command::Stop(args) => stop::run(context, args).await,
             Command::Start(args) => start::run(context, args).await,
             Command::Restart(args) => restart::run(context, args).await,
+            Command::Pause(args) => pause::run(context, args).await,
+            Command::Unpause(args) => unpause::run(context, args).await,
             Command::Rm(args) => rm::run(context, args).await,
             Command::Ls(args) => ls::run(context, args).await,
             Command::Status(args) => status::run(context, args).await,

@@ -16,6 +16,6 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let name = target::cluster(context, args.name)?;
-    let found = cluster::find(&context.host(), &name).await?;
+    let found = cluster::find_awake(&context.host(), &name).await?;
     session::run(context, &found, &name, vec!["/bin/sh".to_owned()], Vec::new()).await
 }

@@ -89,7 +89,8 @@ fn unhealthy(name: &ClusterName, found: &Found, problem: Option<String>) -> Fail
     let problem = problem.unwrap_or_else(|| "it gives no reason".to_owned());
     let hint = match found.state {
         Lifecycle::Running => format!("`sandbar logs --cluster {name}` shows what its components say"),
-        Lifecycle::Stopped | Lifecycle::Paused => format!("`sandbar start {name}` starts it"),
+        Lifecycle::Stopped => format!("`sandbar start {name}` starts it"),
+        Lifecycle::Paused => format!("`sandbar unpause {name}` lets it go on"),
         Lifecycle::Removing | Lifecycle::Orphaned => format!("`sandbar rm {name}` removes it"),
         Lifecycle::Interrupted | Lifecycle::Missing | Lifecycle::Unknown => format!("`sandbar up {name}` completes it"),
     };

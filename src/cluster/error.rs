@@ -25,6 +25,12 @@ pub enum ClusterError {
         /// Names that there are.
         known: Vec<ClusterName>,
     },
+    /// It is frozen, and what was asked of it needs it awake.
+    #[error("cluster {name} is paused")]
+    Paused {
+        /// The name.
+        name: ClusterName,
+    },
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),

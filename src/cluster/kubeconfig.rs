@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::host::{Host, node_of};
-use super::{ClusterError, list};
+use super::{ClusterError, pause};
 use crate::kubeconfig::{self, Entry, KubeconfigError, Locations, MergeOptions, Merged, Unmerged, Waiting};
 use crate::node::Node;
 use crate::spec::ClusterName;
@@ -44,7 +44,7 @@ pub fn context_place(
 /// Merges a running cluster into the kubeconfig and makes its context the current one.
 pub async fn merge_kubeconfig(host: &Host<'_>, name: &ClusterName, limit: Duration) -> Result<Merged, ClusterError> {
     let _lock = host.lock(name).await?;
-    let found = list::find(host, name).await?;
+    let found = pause::find_awake(host, name).await?;
     let node = node_of(&found.engine, name);
     let entry = Entry::parse(&node.kubeconfig(&found.addresses.api, &name.resource(), limit).await?)?;
     let locations = host.locations()?;

@@ -547,7 +547,7 @@ impl Attempt<'_> {
             Step::RemoveNode => {
                 // Pods get their grace and the datastore its end; what does not end in time is ended.
                 let running = engine.inspect_node(&name).await?;
-                if running.is_some_and(|node| node.run == RunState::Running) {
+                if running.is_some_and(|node| matches!(node.run, RunState::Running | RunState::Paused)) {
                     engine.stop_node(&name, STOP_GRACE).await?;
                 }
                 engine.remove(&ResourceKind::Node, &name).await?;

@@ -147,6 +147,8 @@ fn a_mistyped_command_line() {
     stderr:
     error: unrecognized subcommand 'pu'
 
+      tip: a similar subcommand exists: 'pause'
+
     Usage: sandbar [OPTIONS] <COMMAND>
 
     For more information, try '--help'.

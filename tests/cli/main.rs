@@ -7,5 +7,6 @@ mod images;
 mod interrupted;
 mod kubeconfig;
 mod life;
+mod pause;
 mod sandbox;
 mod tools;

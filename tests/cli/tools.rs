@@ -53,6 +53,8 @@ fn help_has_examples() {
       stop  Stop a cluster; its data, ports and context stay
       start  Start a stopped cluster as it was
       restart  Stop a cluster and start it again
+      pause  Freeze a cluster: it keeps its memory and takes no CPU time
+      unpause  Let a paused cluster go on
       rm  Remove clusters with everything of them: container, network, volume, kubeconfig
                    entries [alias: down]
       ls  List clusters [alias: list]

@@ -494,6 +494,10 @@ async fn pauses(scene: &Scene<'_>) -> Result<()> {
     engine.stop_node(&name, Duration::from_secs(5)).await.context("what is paused can be stopped")?;
     ensure!(matches!(state().await?, RunState::Exited { .. }));
     fails!(engine.pause_node(&name).await, EngineError::NotRunning { .. });
+    engine.start_node(&name).await?;
+    engine.pause_node(&name).await?;
+    engine.remove(&ResourceKind::Node, &name).await.context("what is paused can be removed")?;
+    ensure!(engine.inspect_node(&name).await?.is_none());
     Ok(())
 }
 
