@@ -1946,7 +1946,7 @@ _sandbar() {
             return 0
             ;;
         sandbar__subcmd__up)
-            opts="-p -l -f -o -q -v -y -h -V --image --api-port --http-port --https-port --port --listen-address --cpus --memory --label --cluster-network --service-network --config --manifest --recreate --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
+            opts="-p -l -f -o -q -v -y -h -V --image --api-port --http-port --https-port --port --listen-address --cpus --memory --label --cluster-network --service-network --config --manifest --recreate --ttl --ephemeral --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2009,6 +2009,10 @@ _sandbar() {
                     return 0
                     ;;
                 --manifest)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ttl)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -59,7 +59,7 @@ complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "kubectl" -d 'Run ku
 complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "kubeconfig" -d 'Print a cluster\'s kubeconfig, or put it into yours and take it out'
 complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "image" -d 'Images in the node'
 complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "paths" -d 'Show where Sandbar\'s own files are'
-complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "gc" -d 'Remove what was left behind: by interrupted commands, and in the engine without a record here'
+complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "gc" -d 'Remove what nobody wants any more: clusters whose time is over, what interrupted commands left, what has no record here'
 complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "completions" -d 'Print the completions of a shell'
 complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "schema" -d 'Print the JSON Schema of the cluster file, for editors'
 complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "version" -d 'Show the version of this program and of the node contract that it speaks'
@@ -96,6 +96,7 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l cluster-network -
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l service-network -d 'Network of services [default: 10.43.0.0/16, or one that overlaps nothing]' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l config -d 'A configuration drop-in' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l manifest -d 'A manifest, or a folder with a kustomization.yaml, applied at each start' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l ttl -d 'How long the cluster is wanted from now on, such as 8h, after which `sandbar gc` removes it; `never` takes that back' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
@@ -108,6 +109,7 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l events -d 'Form o
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l recreate -d 'Make the node anew, with other settings or another image; the cluster\'s data stay'
+complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l ephemeral -d 'Make a new cluster for one command, and remove it afterwards, whatever happens'
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -s q -l quiet -d 'Nothing but results and errors'
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -s v -l verbose -d 'More of what happens'
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -s y -l yes -d 'Yes to every question'
@@ -571,7 +573,7 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_see
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause rm ls status logs shell exec kubectl kubeconfig image paths gc completions schema version help" -f -a "kubeconfig" -d 'Print a cluster\'s kubeconfig, or put it into yours and take it out'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause rm ls status logs shell exec kubectl kubeconfig image paths gc completions schema version help" -f -a "image" -d 'Images in the node'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause rm ls status logs shell exec kubectl kubeconfig image paths gc completions schema version help" -f -a "paths" -d 'Show where Sandbar\'s own files are'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause rm ls status logs shell exec kubectl kubeconfig image paths gc completions schema version help" -f -a "gc" -d 'Remove what was left behind: by interrupted commands, and in the engine without a record here'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause rm ls status logs shell exec kubectl kubeconfig image paths gc completions schema version help" -f -a "gc" -d 'Remove what nobody wants any more: clusters whose time is over, what interrupted commands left, what has no record here'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause rm ls status logs shell exec kubectl kubeconfig image paths gc completions schema version help" -f -a "completions" -d 'Print the completions of a shell'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause rm ls status logs shell exec kubectl kubeconfig image paths gc completions schema version help" -f -a "schema" -d 'Print the JSON Schema of the cluster file, for editors'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause rm ls status logs shell exec kubectl kubeconfig image paths gc completions schema version help" -f -a "version" -d 'Show the version of this program and of the node contract that it speaks'

@@ -44,6 +44,8 @@ pub struct Env {
     pub xdg_runtime_dir: Option<PathBuf>,
     /// `SANDBAR_HOME`: all of Sandbar's own files below one folder.
     pub sandbar_home: Option<PathBuf>,
+    /// `SANDBAR_CLUSTER`: the cluster of commands that name none; set for the command of `up --ephemeral`.
+    pub sandbar_cluster: Option<String>,
     /// `SANDBAR_ENGINE`: `auto`, `podman`, `docker`, an address, or `fake:FOLDER` in tests.
     pub sandbar_engine: Option<String>,
     /// `SANDBAR_LOG`: filter of the program's own log, as the tracing crate has it.
@@ -84,6 +86,7 @@ impl Env {
             xdg_state_home: path("XDG_STATE_HOME"),
             xdg_runtime_dir: path("XDG_RUNTIME_DIR"),
             sandbar_home: path("SANDBAR_HOME"),
+            sandbar_cluster: text("SANDBAR_CLUSTER"),
             sandbar_engine: text("SANDBAR_ENGINE"),
             sandbar_log: text("SANDBAR_LOG"),
         }

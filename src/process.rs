@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
-use crate::platform;
+use crate::platform::{self, Interruption};
 
 /// How much of the end of standard error an error carries, in bytes.
 const TAIL: usize = 2048;
@@ -74,7 +74,7 @@ pub enum ProcessError {
         /// The end of what it had written to its standard error.
         stderr: String,
     },
-    /// Its streams could not be read or written.
+    /// Its streams could not be read or written, or it could not be told to end.
     #[error("cannot talk to {command}")]
     Streams {
         /// The command as one would type it.
@@ -171,15 +171,16 @@ impl Program {
     /// Runs it on this process' terminal, with only the environment that was given, and returns its exit code as a
     /// shell does: 128 and the signal's number where a signal ended it. There is no deadline: the user is at it.
     pub async fn interactive(&self) -> Result<u8, ProcessError> {
-        let status = self
-            .command()
-            .stdin(Stdio::inherit())
-            .stdout(Stdio::inherit())
-            .stderr(Stdio::inherit())
-            .status()
-            .await
-            .map_err(|source| ProcessError::NotStarted { command: self.command_line(), source })?;
-        Ok(exit_code(status))
+        self.foreground()?.wait().await
+    }
+
+    /// Starts it as [`Program::interactive`] does, to be waited for and to be ended. It outlives the value.
+    pub fn foreground(&self) -> Result<Foreground, ProcessError> {
+        let mut command = self.command();
+        command.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
+        let started = command.spawn();
+        let child = started.map_err(|source| ProcessError::NotStarted { command: self.command_line(), source })?;
+        Ok(Foreground { child, command: self.command_line() })
     }
 
     /// Starts it so that it outlives this process, its standard error written to a file; returns its number.
@@ -256,6 +257,39 @@ impl Drop for Running {
             && let Err(error) = platform::native().kill_group(group)
         {
             tracing::warn!(group, %error, "cannot kill a program");
+        }
+    }
+}
+
+/// A running program that has this process' terminal.
+pub struct Foreground {
+    child: Child,
+    command: String,
+}
+
+impl Foreground {
+    /// Waits for its end and returns its exit code, as [`Program::interactive`] does. Nothing is lost when it is dropped
+    /// before, and begun again.
+    pub async fn wait(&mut self) -> Result<u8, ProcessError> {
+        let ended = self.child.wait().await;
+        ended.map(exit_code).map_err(|source| ProcessError::Streams { command: self.command.clone(), source })
+    }
+
+    /// Passes on a request to end; one that has ended is fine.
+    pub fn pass_on(&mut self, request: Interruption) -> Result<(), ProcessError> {
+        // Without a number it was waited for, and the number may be another process' by now.
+        let Some(pid) = self.child.id() else { return Ok(()) };
+        let passed = platform::native().pass_on(pid, request);
+        passed.map_err(|source| ProcessError::Streams { command: self.command.clone(), source })
+    }
+
+    /// Ends it at once; one that has ended is fine.
+    pub fn kill(&mut self) -> Result<(), ProcessError> {
+        match self.child.start_kill() {
+            Err(error) if error.kind() != std::io::ErrorKind::InvalidInput => {
+                Err(ProcessError::Streams { command: self.command.clone(), source: error })
+            }
+            _ => Ok(()),
         }
     }
 }

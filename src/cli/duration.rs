@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::cluster::Lease;
+
 /// Such as `500ms`, `90s`, `5m` or `1h`; a number alone is seconds.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
@@ -20,6 +22,11 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
         .filter(|millis| *millis > 0)
         .map(Duration::from_millis)
         .ok_or_else(|| format!("`{text}` is not a length of time (such as 90s, 5m or 500ms)"))
+}
+
+/// How long a cluster is wanted: such a length of time, or `never` for one that does not end.
+pub(super) fn lease(text: &str) -> Result<Lease, String> {
+    if text == "never" { Ok(Lease::Unlimited) } else { parse(text).map(Lease::For) }
 }
 
 #[cfg(test)]

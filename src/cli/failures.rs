@@ -47,6 +47,7 @@ fn kind(error: &ClusterError) -> FailureKind {
     match error {
         ClusterError::NoSuchCluster { .. } => FailureKind::NoSuchCluster,
         ClusterError::Input(_)
+        | ClusterError::Exists { .. }
         | ClusterError::ConfigInvalid { .. }
         | ClusterError::NeedsRecreate { .. }
         | ClusterError::Immutable { .. } => FailureKind::Usage,
@@ -70,6 +71,9 @@ fn hints(error: &ClusterError) -> Vec<String> {
         ClusterError::NoSuchCluster { known, .. } => {
             let names: Vec<&str> = known.iter().map(crate::spec::ClusterName::as_str).collect();
             vec![format!("there is: {}", names.join(", "))]
+        }
+        ClusterError::Exists { name } => {
+            vec![format!("leave the name out to have a free one picked, or remove it first: `sandbar rm {name}`")]
         }
         ClusterError::Paused { name } => vec![format!("`sandbar unpause {name}` lets it go on")],
         ClusterError::ConfigInvalid { problems } => match problems.as_slice() {

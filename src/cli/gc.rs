@@ -6,7 +6,7 @@ use crate::error::{Failure, FailureKind};
 use crate::spec::EngineChoice;
 use crate::ui::OutputFormat;
 
-/// Remove what was left behind: by interrupted commands, and in the engine without a record here
+/// Remove what nobody wants any more: clusters whose time is over, what interrupted commands left, what has no record here
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sandbar gc --dry-run\n  sandbar gc --yes")]
 pub(super) struct Args {

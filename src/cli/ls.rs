@@ -1,9 +1,11 @@
 //! `sandbar ls`
 
-use crate::cluster;
+use jiff::Timestamp;
+
+use crate::cluster::{self, ClusterSummary};
 use crate::context::Context;
 use crate::error::Failure;
-use crate::ui::{OutputFormat, Table, since};
+use crate::ui::{OutputFormat, Table, left, since};
 
 /// List clusters
 #[derive(Debug, clap::Args)]
@@ -22,9 +24,13 @@ pub(super) async fn run(context: &Context, _args: Args) -> Result<(), Failure> {
         }
         OutputFormat::Table => {
             let now = (context.now)();
-            let mut table = Table::new(&["name", "state", "kubernetes", "engine", "api", "http", "age"]);
+            let limited = clusters.iter().any(|cluster| cluster.ephemeral || cluster.expires.is_some());
+            let mut columns = vec!["name", "state", "kubernetes", "engine", "api", "http", "age"];
+            // Where every cluster stays until it is removed there is nothing to say of it.
+            columns.extend(limited.then_some("expires"));
+            let mut table = Table::new(&columns);
             for cluster in &clusters {
-                table.row([
+                let mut row = vec![
                     cluster.name.to_string(),
                     context.style.state(cluster.state.word()),
                     cluster.kubernetes_version.clone().unwrap_or_else(|| "-".to_owned()),
@@ -32,7 +38,9 @@ pub(super) async fn run(context: &Context, _args: Args) -> Result<(), Failure> {
                     cluster.addresses.api.clone(),
                     cluster.addresses.http.clone(),
                     cluster.created.map_or_else(|| "-".to_owned(), |created| since(created, now)),
-                ]);
+                ];
+                row.extend(limited.then(|| expiry(cluster, now)));
+                table.row(row);
             }
             context.printer.text(&table.render())?;
         }
@@ -41,4 +49,12 @@ pub(super) async fn run(context: &Context, _args: Args) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn expiry(cluster: &ClusterSummary, now: Timestamp) -> String {
+    match cluster.expires {
+        Some(expires) => left(expires, now),
+        None if cluster.ephemeral => "with its command".to_owned(),
+        None => "-".to_owned(),
+    }
 }

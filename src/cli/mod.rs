@@ -5,6 +5,7 @@
 
 mod completions;
 mod duration;
+mod ephemeral;
 mod exec;
 mod failures;
 mod gc;

@@ -11,7 +11,7 @@ use crate::node::PhaseReport;
 use crate::process::quoted;
 use crate::spec::DEFAULT_NAME;
 use crate::ui::reporter::Event;
-use crate::ui::{OutputFormat, seconds};
+use crate::ui::{OutputFormat, left, seconds};
 
 /// Waits for what `up` does and prints it in the form that was asked for.
 pub(super) async fn print(
@@ -63,6 +63,9 @@ fn text(context: &Context, report: &UpReport, kubectl: Option<&OwnKubectl>) -> S
         ("https", report.addresses.https.clone()),
         ("phases", phases.join(", ")),
     ];
+    if let Some(expires) = report.expires {
+        rows.push(("expires", left(expires, (context.now)())));
+    }
     if context.settings.verbose {
         rows.push(("components", report.node_phases.iter().map(times).collect::<Vec<_>>().join(", ")));
     }

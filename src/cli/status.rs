@@ -1,5 +1,6 @@
 //! `sandbar status`
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::target;
@@ -9,7 +10,7 @@ use crate::engine::EngineInfo;
 use crate::error::{Failure, FailureKind};
 use crate::node::{Node, StatusReport};
 use crate::spec::ClusterName;
-use crate::ui::{OutputFormat, Table, bytes, since};
+use crate::ui::{OutputFormat, Table, bytes, left, since};
 
 /// Show how a cluster is: its components, addresses, warnings
 ///
@@ -32,6 +33,8 @@ struct Report<'a> {
     engine: &'a EngineInfo,
     context: String,
     addresses: &'a Addresses,
+    /// Until when it is wanted.
+    expires: Option<Timestamp>,
     /// URLs of hosts that have a route.
     hosts: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +75,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         engine: found.engine.info(),
         context: name.resource(),
         addresses: &found.addresses,
+        expires: found.record.as_ref().and_then(|record| record.expires),
         hosts: node.iter().flat_map(|node| &node.ingress.hosts).map(|host| found.addresses.of_host(host)).collect(),
         memory_bytes,
         node: node.as_ref(),
@@ -112,6 +116,9 @@ fn text(context: &Context, report: &Report<'_>) -> String {
         ("http", report.addresses.http.clone()),
         ("https", report.addresses.https.clone()),
     ];
+    if let Some(expires) = report.expires {
+        rows.push(("expires", left(expires, (context.now)())));
+    }
     rows.extend(report.hosts.iter().map(|url| ("route", url.clone())));
     if let Some(memory) = report.memory_bytes {
         rows.push(("memory", bytes(memory)));

@@ -1,11 +1,11 @@
-//! Which cluster a command is about: its argument, else the cluster file's, else `default`.
+//! Which cluster a command is about: its argument, else `SANDBAR_CLUSTER`, else the cluster file's, else `default`.
 
 use std::path::{Path, PathBuf};
 
 use crate::cluster;
 use crate::context::Context;
 use crate::error::{Failure, FailureKind};
-use crate::spec::{ClusterFile, ClusterName, parse_file, resolve_name};
+use crate::spec::{ClusterFile, ClusterName, NameError, parse_file, resolve_name};
 
 /// The cluster file that is used where none is named.
 pub(super) const FILE_NAME: &str = "sandbar.yaml";
@@ -49,6 +49,10 @@ fn unreadable(name: &Path, error: anyhow::Error) -> Failure {
 pub(super) fn cluster(context: &Context, argument: Option<ClusterName>) -> Result<ClusterName, Failure> {
     if let Some(name) = argument {
         return Ok(name);
+    }
+    if let Some(name) = &context.env.sandbar_cluster {
+        let wrong = |error: NameError| Failure::new(FailureKind::Usage, anyhow::anyhow!("SANDBAR_CLUSTER: {error}"));
+        return name.parse().map_err(wrong);
     }
     let file = cluster_file(context)?;
     Ok(resolve_name(None, file.as_ref().map(|found| &found.file)))

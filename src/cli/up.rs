@@ -1,10 +1,11 @@
 //! `sandbar up`
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::{report, target};
-use crate::cluster::{self, ClusterFileText, RequestFile, UpRequest};
+use super::{duration, ephemeral, report, target};
+use crate::cluster::{self, ClusterFileText, Lease, RequestFile, UpRequest};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::spec::{Cidr, ClusterName, Cpus, ExtraPort, Flags, ImageReference, Memory};
@@ -21,6 +22,8 @@ Examples:
   sandbar up edge --http-port 8080             another cluster, at another port
   sandbar up --memory 2Gi --cpus 2 --recreate  new limits for a cluster that keeps its data
   sandbar up --manifest deploy/                apply a kustomization at each start
+  sandbar up review --ttl 8h                   `sandbar gc` may remove it after that
+  sandbar up --ephemeral -- make e2e           a cluster of its own for one command
   sandbar up --events json --output json       for programs")]
 pub(super) struct Args {
     /// Name of the cluster: the cluster file's where it is left out, else `default`
@@ -67,6 +70,18 @@ pub(super) struct Args {
     /// Make the node anew, with other settings or another image; the cluster's data stay
     #[arg(long)]
     recreate: bool,
+    /// How long the cluster is wanted from now on, such as 8h, after which `sandbar gc` removes it; `never` takes that back
+    #[arg(long, value_name = "TIME", value_parser = duration::lease)]
+    ttl: Option<Lease>,
+    /// Make a new cluster for one command, and remove it afterwards, whatever happens
+    ///
+    /// Without a name it gets a free one. The command has a kubeconfig with this cluster alone in `KUBECONFIG` and the name in
+    /// `SANDBAR_CLUSTER`; your own kubeconfig is not touched. Its exit code is this one's.
+    #[arg(long, requires = "command", conflicts_with_all = ["recreate", "ttl"])]
+    ephemeral: bool,
+    /// With --ephemeral: the command and its arguments, after `--`
+    #[arg(last = true, requires = "ephemeral", value_name = "COMMAND")]
+    command: Vec<OsString>,
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
@@ -108,7 +123,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             source: ClusterFileText { path: found.path, text: found.text },
         }),
         recreate: args.recreate,
+        lease: args.ttl.unwrap_or_default(),
         timeout: context.timeout(),
     };
+    if args.ephemeral {
+        return ephemeral::run(context, request, &args.command).await;
+    }
     report::print(context, Box::pin(cluster::up(&context.host(), &request))).await
 }

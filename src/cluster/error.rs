@@ -25,6 +25,12 @@ pub enum ClusterError {
         /// Names that there are.
         known: Vec<ClusterName>,
     },
+    /// There is one of that name, and it should be a new one.
+    #[error("cluster {name} exists already")]
+    Exists {
+        /// The name.
+        name: ClusterName,
+    },
     /// It is frozen, and what was asked of it needs it awake.
     #[error("cluster {name} is paused")]
     Paused {

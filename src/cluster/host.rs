@@ -55,6 +55,11 @@ impl Host<'_> {
         labels.get(LABEL_HOME).is_none_or(|home| *home == self.store.home_id())
     }
 
+    /// The same but for the kubeconfig.
+    pub(super) fn with_kubeconfig(&self, locations: Locations) -> Host<'_> {
+        Host { kubeconfig: Ok(locations), ..*self }
+    }
+
     /// Takes a cluster's lock and tells whom it waits for.
     pub(super) async fn lock(&self, name: &ClusterName) -> Result<ClusterLock, ClusterError> {
         let reporter = self.reporter;

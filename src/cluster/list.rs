@@ -32,6 +32,10 @@ pub struct ClusterSummary {
     pub addresses: Addresses,
     /// When it was made.
     pub created: Option<Timestamp>,
+    /// Until when it is wanted; none: until somebody removes it.
+    pub expires: Option<Timestamp>,
+    /// Whether it is wanted only as long as the command that it was made for runs.
+    pub ephemeral: bool,
 }
 
 /// Kind and endpoint of an engine, as records have them.
@@ -89,6 +93,8 @@ pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> 
             context: record.name.resource(),
             addresses: Addresses::new(&record.name, record.spec.listen_address, record.ports),
             created: Some(record.created),
+            expires: record.expires,
+            ephemeral: record.ephemeral,
         }));
     }
     for ((_, name), (kind, node)) in nodes {
@@ -100,6 +106,8 @@ pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> 
             context: name.resource(),
             addresses: addresses_of(&name, &node),
             created: node.created.parse().ok(),
+            expires: None,
+            ephemeral: false,
             name,
         });
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::host::Host;
+use super::lease::why_unwanted;
 use super::{ClusterError, undo};
 use crate::engine::{Engine, LABEL_CLUSTER, ResourceKind};
 use crate::spec::{ClusterName, EngineChoice};
@@ -65,20 +66,13 @@ pub struct Leftover {
     pub why: &'static str,
 }
 
-/// Finds what was left behind: of interrupted creations and removals, and resources in the engine without a record.
+/// Finds what was left behind: clusters that nobody wants any more or that were never finished, and resources in the engine
+/// without a record.
 pub async fn leftovers(host: &Host<'_>, engine: &Arc<dyn Engine>) -> Result<Vec<Leftover>, ClusterError> {
     let (records, broken) = host.store.list()?;
     let mut found = Vec::new();
-    let unfinished = |record: &Record| {
-        let kind = record.operation.as_ref().map(|operation| operation.kind);
-        match kind {
-            Some(OperationKind::Create) => Some("its first `up` was interrupted"),
-            Some(OperationKind::Remove) => Some("its removal was interrupted"),
-            Some(OperationKind::Recreate) | None => None,
-        }
-    };
     for record in &records {
-        if let Some(why) = unfinished(record) {
+        if let Some(why) = why_unwanted(host, record)? {
             let cluster = Some(record.name.clone());
             found.push(Leftover { what: "cluster".to_owned(), name: record.name.to_string(), cluster, why });
         }
@@ -127,10 +121,11 @@ pub async fn gc(host: &Host<'_>, engine: &Arc<dyn Engine>, found: &[Leftover]) -
     for name in clusters {
         let lock = host.lock(name).await?;
         let record = host.store.load(name)?;
-        let alive = record.as_ref().is_some_and(|record| {
-            !record.operation.as_ref().is_some_and(|operation| operation.kind != OperationKind::Recreate)
-        });
-        if !alive {
+        let wanted = match &record {
+            Some(record) => why_unwanted(host, record)?.is_none(),
+            None => false,
+        };
+        if !wanted {
             let engine = match &record {
                 Some(record) => host.engine_of(record, false).await?.0,
                 None => Arc::clone(engine),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::host::{Host, node_of};
 use super::up::{UpReport, UpRequest, up};
-use super::{ClusterError, list};
+use super::{ClusterError, Lease, list};
 use crate::engine::{EngineError, RunState};
 use crate::node::Node;
 use crate::spec::{ClusterName, Flags};
@@ -41,5 +41,5 @@ pub async fn start(host: &Host<'_>, name: &ClusterName, timeout: Duration) -> Re
         list::find(host, name).await?;
     }
     let flags = Flags { name: Some(name.clone()), ..Flags::default() };
-    up(host, &UpRequest { flags, file: None, recreate: false, timeout }).await
+    up(host, &UpRequest { flags, file: None, recreate: false, lease: Lease::AsItIs, timeout }).await
 }

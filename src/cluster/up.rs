@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,7 @@ use super::node_spec::{digest, file_digests, labels, networks_of, node_spec};
 use super::plan::{Goal, Observed, Step, plan};
 use super::probe::Prober;
 use super::wait::{Limit, PhaseTime, Ready, Wait, took};
-use super::{Addresses, ClusterError, failure_logs, kubeconfig, networks, ports, remove, undo};
+use super::{Addresses, ClusterError, Lease, failure_logs, kubeconfig, networks, ports, remove, undo};
 use crate::engine::{
     Engine, EngineError, EngineInfo, ImageInfo, LABEL_CONTRACT, LABEL_SPEC, Labels, NodeState, Resource, ResourceKind,
     RunState,
@@ -50,6 +51,8 @@ pub struct UpRequest {
     pub file: Option<RequestFile>,
     /// Whether a node with other settings is made anew on its volume.
     pub recreate: bool,
+    /// For how long the cluster is wanted.
+    pub lease: Lease,
     /// How long everything may take until it works.
     pub timeout: Duration,
 }
@@ -98,6 +101,8 @@ pub struct UpReport {
     pub current: bool,
     /// How it is reached.
     pub addresses: Addresses,
+    /// Until when it is wanted; none: until somebody removes it.
+    pub expires: Option<Timestamp>,
     /// What took how long.
     pub phases: Vec<PhaseTime>,
     /// What the node's own components took, milliseconds after its start.
@@ -138,6 +143,9 @@ async fn up_locked(
         host.reporter.report(&Event::Note { text: format!("completing the removal of cluster {name} first") });
         remove::remove_locked(host, name, Some(record)).await?;
         existing = None;
+    }
+    if request.lease == Lease::Owned && existing.is_some() {
+        return Err(ClusterError::Exists { name: name.clone() });
     }
     let spec = resolve(&request.flags, request.file(), existing.as_ref().map(|record| &record.spec))?;
     let mut attempt = Attempt {
@@ -316,6 +324,9 @@ impl Attempt<'_> {
         {
             return Err(ClusterError::OtherHome { name: self.spec.name.clone() });
         }
+        if self.request.lease == Lease::Owned && (node.is_some() || resources.iter().any(is_named)) {
+            return Err(ClusterError::Exists { name: self.spec.name.clone() });
+        }
         let has = |kind: ResourceKind| node.is_some() || resources.iter().any(|it| it.kind == kind && is_named(it));
         let observed = Observed {
             network: has(ResourceKind::Network),
@@ -377,6 +388,7 @@ impl Attempt<'_> {
         }
         record.spec = self.spec.clone();
         record.files = files;
+        self.request.lease.apply(&mut record, (self.host.now)());
         if makes_node {
             record.image_id = image.map(|image| image.id).unwrap_or_default();
             record.ports = self.choose_ports(&record, node.is_some(), &BTreeSet::new())?;
@@ -593,6 +605,7 @@ impl Attempt<'_> {
             context,
             kubeconfig: merged.files,
             addresses,
+            expires: self.record.as_ref().and_then(|record| record.expires),
             phases: self.phases.iter().cloned().chain(ready.phases).collect(),
             node_phases: ready.status.phases,
             millis: 0,

@@ -162,6 +162,10 @@ pub trait Platform: Send + Sync {
     fn spawn_detached(&self, command: &mut Command) -> io::Result<u32>;
     /// Ends every process of the group that a process leads, at once.
     fn kill_group(&self, leader: u32) -> io::Result<()>;
+    /// Asks a process to end as this one was asked; one that is gone is fine.
+    fn pass_on(&self, process: u32, request: Interruption) -> io::Result<()>;
+    /// Whether Ctrl-C reaches the programs that this one started at the same time as this one.
+    fn shares_interrupts(&self) -> bool;
 
     /// Size of the terminal on standard output, or none if it is no terminal.
     fn terminal_size(&self) -> Option<TerminalSize>;

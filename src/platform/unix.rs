@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Resource, Signal, getrlimit};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 use super::{Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route, Waiting};
@@ -71,6 +71,25 @@ impl<S: System> Platform for Unix<S> {
             Err(rustix::io::Errno::SRCH) | Ok(()) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn pass_on(&self, process: u32, request: Interruption) -> io::Result<()> {
+        let Some(pid) = self::process(process) else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let signal = match request {
+            Interruption::Interrupt => Signal::INT,
+            Interruption::Terminate => Signal::TERM,
+            Interruption::HangUp => Signal::HUP,
+        };
+        match rustix::process::kill_process(pid, signal) {
+            Err(rustix::io::Errno::SRCH) | Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn shares_interrupts(&self) -> bool {
+        // The terminal sends it to its foreground group (termios(4)), to which what this process starts belongs, too.
+        let Ok(terminal) = File::open("/dev/tty") else { return false };
+        tcgetpgrp(terminal).is_ok_and(|group| group == rustix::process::getpgrp())
     }
 
     fn terminal_size(&self) -> Option<TerminalSize> {

@@ -68,6 +68,18 @@ impl Platform for Windows {
         Command::new("taskkill").args(["/T", "/F", "/PID", &pid]).stdin(Stdio::null()).output().map(drop)
     }
 
+    fn pass_on(&self, process: u32, request: Interruption) -> io::Result<()> {
+        match request {
+            // The console sends both to every process that it has.
+            Interruption::Interrupt | Interruption::HangUp => Ok(()),
+            Interruption::Terminate => self.kill_group(process),
+        }
+    }
+
+    fn shares_interrupts(&self) -> bool {
+        true
+    }
+
     fn terminal_size(&self) -> Option<TerminalSize> {
         let (rows, columns) = console::Term::stdout().size_checked()?;
         Some(TerminalSize { columns, rows })

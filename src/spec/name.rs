@@ -53,6 +53,18 @@ impl ClusterName {
         &self.0
     }
 
+    /// The name of a cluster that nobody named, such as `e-x7k2mq`, after the lowest thirty of these bits.
+    #[must_use]
+    pub fn ephemeral(bits: u64) -> Self {
+        // Without what is mistaken for something else when it is read aloud or typed.
+        const LETTERS: [char; 32] = [
+            'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'm', 'n', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w',
+            'x', 'y', 'z', '2', '3', '4', '5', '6', '7', '8', '9',
+        ];
+        let letter = |place: u32| LETTERS[usize::from((bits >> (5 * place)).to_le_bytes()[0] % 32)];
+        Self(format!("e-{}", (0..6).map(letter).collect::<String>()))
+    }
+
     /// Name of its node, network and volume in the engine, and of its kubeconfig context.
     #[must_use]
     pub fn resource(&self) -> String {
@@ -125,6 +137,15 @@ mod tests {
     fn dns_labels_are_names() {
         for name in ["default", "a", "0", "my-cluster-2", &"a".repeat(LONGEST)] {
             assert_eq!(name.parse::<ClusterName>().unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn names_that_nobody_chose_are_names() {
+        for (bits, name) in [(0, "e-aaaaaa"), (u64::MAX, "e-999999"), (0b00010_00001, "e-bcaaaa")] {
+            let made = ClusterName::ephemeral(bits);
+            assert_eq!(made.as_str(), name);
+            assert_eq!(name.parse(), Ok(made));
         }
     }
 

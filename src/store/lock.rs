@@ -1,4 +1,4 @@
-//! One lock a cluster, held by the command that changes it.
+//! One lock a cluster, held by the command that changes it, and one for the process that a cluster is made for.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -9,7 +9,7 @@ use super::{StoreError, file};
 use crate::platform;
 use crate::spec::ClusterName;
 
-/// The lock of one cluster; dropping it lets go. The kernel lets go, too, when the process ends in whatever way.
+/// A lock of one cluster; dropping it lets go. The kernel lets go, too, when the process ends in whatever way.
 #[derive(Debug)]
 pub struct ClusterLock {
     file: File,
@@ -18,14 +18,13 @@ pub struct ClusterLock {
 
 impl ClusterLock {
     pub(super) async fn take(
-        folder: &Path,
+        path: PathBuf,
         name: &ClusterName,
         command: &str,
         timeout: Duration,
         waiting: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Self, StoreError> {
-        file::create_folder(folder)?;
-        let path = folder.join(format!("{name}.lock"));
+        file::create_folder(path.parent().unwrap_or(Path::new(".")))?;
         let started = Instant::now();
         let mut told = false;
         loop {
@@ -71,6 +70,39 @@ impl ClusterLock {
         // What cannot be removed stays as an empty file that the next one takes.
         let _ = std::fs::remove_file(&self.path);
         drop(self.file);
+    }
+}
+
+/// Whether a living process holds the lock of that file.
+pub(super) fn is_held(path: &Path) -> Result<bool, StoreError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(StoreError::io("open", path, error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(StoreError::io("lock", path, error)),
+    }
+}
+
+/// Removes the file of a lock that nobody holds; one that is held stays.
+pub(super) fn remove_unheld(path: &Path) -> Result<(), StoreError> {
+    let gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if gone(&error) => return Ok(()),
+        Err(error) => return Err(StoreError::io("open", path, error)),
+    };
+    match file.try_lock() {
+        // While it is held, as in `ClusterLock::remove`.
+        Ok(()) => match std::fs::remove_file(path) {
+            Err(error) if !gone(&error) => Err(StoreError::io("remove", path, error)),
+            _ => Ok(()),
+        },
+        Err(TryLockError::WouldBlock) => Ok(()),
+        Err(TryLockError::Error(error)) => Err(StoreError::io("lock", path, error)),
     }
 }
 

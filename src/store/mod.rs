@@ -140,13 +140,32 @@ impl Store {
         write_atomic(&path, &bytes)
     }
 
-    /// Removes everything of a cluster but its lock; none is fine. The caller holds the cluster's lock.
+    /// Removes everything of a cluster but its lock and its living owner's; none is fine. The caller holds the cluster's
+    /// lock.
     pub fn delete(&self, name: &ClusterName) -> Result<(), StoreError> {
         let folder = self.dirs.clusters().join(name.as_str());
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io("remove", &folder, error)),
-            _ => Ok(()),
+            _ => lock::remove_unheld(&self.owner_path(name)),
         }
+    }
+
+    /// Makes this process the owner of a cluster for as long as it lives, or until the lock is let go.
+    pub async fn own(&self, name: &ClusterName, command: &str) -> Result<ClusterLock, StoreError> {
+        // Long enough for a look of [`Store::is_owned`]; an owner has it for much longer.
+        const PATIENCE: Duration = Duration::from_millis(500);
+        ClusterLock::take(self.owner_path(name), name, command, PATIENCE, &mut |_| {}).await
+    }
+
+    /// Whether the owner of a cluster lives.
+    pub fn is_owned(&self, name: &ClusterName) -> Result<bool, StoreError> {
+        lock::is_held(&self.owner_path(name))
+    }
+
+    /// Where a cluster has a kubeconfig of its own, if it has one; it goes with the cluster.
+    #[must_use]
+    pub fn private_kubeconfig(&self, name: &ClusterName) -> PathBuf {
+        self.dirs.clusters().join(name.as_str()).join("kubeconfig")
     }
 
     /// Takes a cluster's lock, waiting at most `timeout`; `waiting` is told once who holds it.
@@ -157,7 +176,8 @@ impl Store {
         timeout: Duration,
         waiting: &mut (dyn FnMut(&str) + Send),
     ) -> Result<ClusterLock, StoreError> {
-        ClusterLock::take(&self.dirs.locks(), name, command, timeout, waiting).await
+        let path = self.dirs.locks().join(format!("{name}.lock"));
+        ClusterLock::take(path, name, command, timeout, waiting).await
     }
 
     /// A new folder for the logs of a failure of a cluster, named after the time.
@@ -182,6 +202,10 @@ impl Store {
             .collect();
         found.sort();
         Ok(found.into_iter().map(|(_, path)| path).collect())
+    }
+
+    fn owner_path(&self, name: &ClusterName) -> PathBuf {
+        self.dirs.locks().join(format!("{name}.owner"))
     }
 
     fn record_path(&self, name: &ClusterName) -> PathBuf {
@@ -255,5 +279,22 @@ mod tests {
         let taken = taken.unwrap();
         taken.remove();
         assert!(std::fs::read_dir(store.dirs().locks()).unwrap().next().is_none(), "the file is gone with its lock");
+    }
+
+    #[tokio::test]
+    async fn an_owner_has_a_cluster_as_long_as_it_lives() {
+        let (_home, store) = store();
+        let name: ClusterName = "edge".parse().unwrap();
+        assert!(!store.is_owned(&name).unwrap());
+        let owner = store.own(&name, "up").await.unwrap();
+        assert!(store.is_owned(&name).unwrap());
+        assert!(matches!(store.own(&name, "up").await, Err(StoreError::Locked { .. })));
+        store.delete(&name).unwrap();
+        assert!(store.is_owned(&name).unwrap(), "what is held stays");
+        // As when its process is killed: nobody removes the file.
+        drop(owner);
+        assert!(!store.is_owned(&name).unwrap());
+        store.delete(&name).unwrap();
+        assert!(std::fs::read_dir(store.dirs().locks()).unwrap().next().is_none());
     }
 }

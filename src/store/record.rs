@@ -49,6 +49,12 @@ pub struct Record {
     /// What was written to kubeconfigs.
     #[serde(default)]
     pub kubeconfig: KubeconfigRecord,
+    /// Until when it is wanted; none: until somebody removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// Whether it is wanted only as long as its owner lives (`Store::own`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ephemeral: bool,
     /// What is being done, or was when it was interrupted. None: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
@@ -143,6 +149,8 @@ impl Record {
             kubernetes_version: None,
             cluster_id: None,
             kubeconfig: KubeconfigRecord::default(),
+            expires: None,
+            ephemeral: false,
             operation: None,
             spec,
         }

@@ -44,6 +44,12 @@ pub fn since(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// How long it is until a time, in the largest unit.
+#[must_use]
+pub fn left(until: Timestamp, now: Timestamp) -> String {
+    if until <= now { "over".to_owned() } else { format!("in {}", since(now, until)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +69,9 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         for (second, words) in [(5, "5s"), (125, "2m"), (7300, "2h"), (200_000, "2d"), (-5, "0s")] {
             assert_eq!(since(at(0), at(second)), words);
+        }
+        for (second, words) in [(90, "in 1m"), (1, "in 1s"), (0, "over"), (-1, "over")] {
+            assert_eq!(left(at(second), at(0)), words);
         }
     }
 }

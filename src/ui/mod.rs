@@ -11,7 +11,7 @@ mod style;
 mod table;
 mod terminal;
 
-pub use self::amount::{bytes, seconds, since};
+pub use self::amount::{bytes, left, seconds, since};
 pub use self::failure::{render_failure, render_failure_json};
 pub use self::json_lines::JsonLines;
 pub use self::printer::{OutputFormat, Printer};

@@ -166,8 +166,9 @@ fn a_mistyped_command_line() {
     error: unexpected argument '--htpp-port' found
 
       tip: a similar argument exists: '--http-port'
+      tip: to pass '--htpp-port' as a value, use '-- --htpp-port'
 
-    Usage: sandbar up --http-port <PORT> [NAME]
+    Usage: sandbar up --http-port <PORT> [NAME] [-- <COMMAND>...]
 
     For more information, try '--help'.
     ----- exit code 2

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod contract;
+mod ephemeral;
 mod images;
 mod interrupted;
 mod kubeconfig;

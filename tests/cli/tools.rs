@@ -67,8 +67,8 @@ fn help_has_examples() {
       kubeconfig  Print a cluster's kubeconfig, or put it into yours and take it out
       image  Images in the node
       paths  Show where Sandbar's own files are
-      gc  Remove what was left behind: by interrupted commands, and in the engine without a
-                   record here
+      gc  Remove what nobody wants any more: clusters whose time is over, what interrupted
+                   commands left, what has no record here
       completions  Print the completions of a shell
       schema  Print the JSON Schema of the cluster file, for editors
       version  Show the version of this program and of the node contract that it speaks
