@@ -207,7 +207,7 @@ name\t'Names alone, one a line'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand rm" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand rm" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand rm" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
-complete -c sandbar -n "__fish_sandbar_using_subcommand rm" -l all -d 'Every cluster'
+complete -c sandbar -n "__fish_sandbar_using_subcommand rm" -l all -d 'Every cluster and whatever else Sandbar owns on this machine, as `ls --all` shows it'
 complete -c sandbar -n "__fish_sandbar_using_subcommand rm" -s q -l quiet -d 'Nothing but results and errors'
 complete -c sandbar -n "__fish_sandbar_using_subcommand rm" -s v -l verbose -d 'More of what happens'
 complete -c sandbar -n "__fish_sandbar_using_subcommand rm" -s y -l yes -d 'Yes to every question'
@@ -224,7 +224,7 @@ name\t'Names alone, one a line'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand down" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand down" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand down" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
-complete -c sandbar -n "__fish_sandbar_using_subcommand down" -l all -d 'Every cluster'
+complete -c sandbar -n "__fish_sandbar_using_subcommand down" -l all -d 'Every cluster and whatever else Sandbar owns on this machine, as `ls --all` shows it'
 complete -c sandbar -n "__fish_sandbar_using_subcommand down" -s q -l quiet -d 'Nothing but results and errors'
 complete -c sandbar -n "__fish_sandbar_using_subcommand down" -s v -l verbose -d 'More of what happens'
 complete -c sandbar -n "__fish_sandbar_using_subcommand down" -s y -l yes -d 'Yes to every question'
@@ -241,6 +241,7 @@ name\t'Names alone, one a line'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand ls" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand ls" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand ls" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand ls" -l all -d 'Everything that Sandbar owns on this machine: clusters, what engines have, logs of failures, files put aside'
 complete -c sandbar -n "__fish_sandbar_using_subcommand ls" -s q -l quiet -d 'Nothing but results and errors'
 complete -c sandbar -n "__fish_sandbar_using_subcommand ls" -s v -l verbose -d 'More of what happens'
 complete -c sandbar -n "__fish_sandbar_using_subcommand ls" -s y -l yes -d 'Yes to every question'
@@ -257,6 +258,7 @@ name\t'Names alone, one a line'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand list" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand list" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand list" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand list" -l all -d 'Everything that Sandbar owns on this machine: clusters, what engines have, logs of failures, files put aside'
 complete -c sandbar -n "__fish_sandbar_using_subcommand list" -s q -l quiet -d 'Nothing but results and errors'
 complete -c sandbar -n "__fish_sandbar_using_subcommand list" -s v -l verbose -d 'More of what happens'
 complete -c sandbar -n "__fish_sandbar_using_subcommand list" -s y -l yes -d 'Yes to every question'

@@ -2,17 +2,24 @@
 
 use jiff::Timestamp;
 
-use crate::cluster::{self, ClusterSummary};
+use crate::cluster::{self, ClusterSummary, Inventory};
 use crate::context::Context;
 use crate::error::Failure;
-use crate::ui::{OutputFormat, Table, left, since};
+use crate::ui::{OutputFormat, Table, bytes, left, since};
 
 /// List clusters
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  sandbar ls\n  sandbar ls --output json")]
-pub(super) struct Args {}
+#[command(after_help = "Examples:\n  sandbar ls\n  sandbar ls --output json\n  sandbar ls --all")]
+pub(super) struct Args {
+    /// Everything that Sandbar owns on this machine: clusters, what engines have, logs of failures, files put aside
+    #[arg(long)]
+    all: bool,
+}
 
-pub(super) async fn run(context: &Context, _args: Args) -> Result<(), Failure> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    if args.all {
+        return everything(context).await;
+    }
     let clusters = cluster::list(&context.host()).await?;
     match context.settings.output {
         OutputFormat::Name => {
@@ -49,6 +56,53 @@ pub(super) async fn run(context: &Context, _args: Args) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+async fn everything(context: &Context) -> Result<(), Failure> {
+    let inventory = cluster::inventory(&context.host()).await?;
+    context.reporter.finish();
+    match context.settings.output {
+        OutputFormat::Name => {
+            let names: String = rows(&inventory).map(|[_, name, _]| format!("{name}\n")).collect();
+            context.printer.text(&names)?;
+        }
+        OutputFormat::Table if inventory.is_empty() => {
+            context.printer.text("nothing here is Sandbar's\n")?;
+        }
+        OutputFormat::Table => {
+            let mut table = Table::new(&["what", "name", "detail"]);
+            rows(&inventory).for_each(|row| table.row(row));
+            context.printer.text(&table.render())?;
+        }
+        format => {
+            let report = serde_json::json!({
+                "schemaVersion": 1,
+                "clusters": inventory.clusters,
+                "resources": inventory.resources,
+                "files": inventory.files,
+            });
+            context.printer.report(format, &report)?;
+        }
+    }
+    Ok(())
+}
+
+fn rows(inventory: &Inventory) -> impl Iterator<Item = [String; 3]> {
+    let clusters = inventory.clusters.iter().map(|cluster| {
+        let detail = format!("{} in {}", cluster.state.word(), cluster.engine);
+        ["cluster".to_owned(), cluster.name.to_string(), detail]
+    });
+    let resources = inventory.resources.iter().map(|resource| {
+        let detail = if resource.orphaned {
+            format!("of {} in {}, of which there is no record here", resource.cluster, resource.engine)
+        } else {
+            format!("of {} in {}", resource.cluster, resource.engine)
+        };
+        [resource.what.to_owned(), resource.name.clone(), detail]
+    });
+    let files = inventory.files.iter();
+    let files = files.map(|kept| [kept.what.to_owned(), kept.path.display().to_string(), bytes(kept.bytes)]);
+    clusters.chain(resources).chain(files)
 }
 
 fn expiry(cluster: &ClusterSummary, now: Timestamp) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::target;
-use crate::cluster::{self, Removed};
+use crate::cluster::{self, Inventory, Lifecycle, Removed};
 use crate::context::Context;
 use crate::error::{Failure, FailureKind};
 use crate::spec::ClusterName;
@@ -18,22 +18,18 @@ use crate::ui::reporter::{self, Event};
 pub(super) struct Args {
     /// Names of the clusters
     names: Vec<ClusterName>,
-    /// Every cluster
+    /// Every cluster and whatever else Sandbar owns on this machine, as `ls --all` shows it
     #[arg(long, conflicts_with = "names")]
     all: bool,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    if args.all {
+        return everything(context).await;
+    }
     let host = context.host();
-    let names: BTreeSet<ClusterName> = if args.all {
-        let names = cluster::list(&host).await?.into_iter().map(|summary| summary.name).collect();
-        confirm(context, &names)?;
-        names
-    } else if args.names.is_empty() {
-        [target::cluster(context, None)?].into()
-    } else {
-        args.names.into_iter().collect()
-    };
+    let names: BTreeSet<ClusterName> =
+        if args.names.is_empty() { [target::cluster(context, None)?].into() } else { args.names.into_iter().collect() };
     let mut removed = Vec::new();
     for name in names {
         let phase = reporter::phase(context.reporter.as_ref(), "remove", format!("Cluster {name} is removed"));
@@ -44,17 +40,60 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     print(context, &removed)
 }
 
-fn confirm(context: &Context, names: &BTreeSet<ClusterName>) -> Result<(), Failure> {
-    if context.settings.yes || names.is_empty() {
+async fn everything(context: &Context) -> Result<(), Failure> {
+    let host = context.host();
+    let inventory = cluster::inventory(&host).await?;
+    let items = items(&inventory);
+    confirm(context, &items)?;
+    let removed = inventory.remove(&host).await?;
+    context.reporter.finish();
+    match context.settings.output {
+        OutputFormat::Table if items.is_empty() => {
+            context.reporter.report(&Event::Note { text: "there is nothing to remove".to_owned() });
+        }
+        OutputFormat::Table => {
+            context.printer.text(&items.iter().map(|item| format!("{item} is removed\n")).collect::<String>())?;
+        }
+        OutputFormat::Name => {
+            let names = inventory.clusters.iter().map(|cluster| format!("{}\n", cluster.name));
+            context.printer.text(&names.collect::<String>())?;
+        }
+        format => {
+            let orphans: Vec<_> = inventory.orphans().collect();
+            let report = serde_json::json!({
+                "schemaVersion": 1,
+                "clusters": removed,
+                "resources": orphans,
+                "files": inventory.files,
+            });
+            context.printer.report(format, &report)?;
+        }
+    }
+    Ok(())
+}
+
+/// What there is to remove; what engines have of a cluster goes with it.
+fn items(inventory: &Inventory) -> Vec<String> {
+    let clusters = inventory.clusters.iter().filter(|cluster| cluster.state != Lifecycle::Orphaned);
+    let clusters = clusters.map(|cluster| format!("cluster {}", cluster.name));
+    let orphans = inventory.orphans().map(|orphan| format!("{} {}", orphan.what, orphan.name));
+    let files = inventory.files.iter().map(|kept| format!("{} {}", kept.what, kept.path.display()));
+    clusters.chain(orphans).chain(files).collect()
+}
+
+fn confirm(context: &Context, items: &[String]) -> Result<(), Failure> {
+    if context.settings.yes || items.is_empty() {
         return Ok(());
     }
-    let list: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
+    let list = items.join("\n");
     if !context.interactive {
-        return Err(Failure::new(FailureKind::Usage, anyhow::anyhow!("`rm --all` would remove {}", list.join(", ")))
-            .hint("`--yes` does it without asking"));
+        let error = anyhow::anyhow!("this would be removed, with all its data:\n{list}");
+        return Err(Failure::new(FailureKind::Usage, error).hint("`--yes` does it without asking"));
     }
-    let question = format!("Remove {} with all their data?", list.join(", "));
-    let answer = dialoguer::Confirm::new().with_prompt(question).default(false).interact();
+    let answer = dialoguer::Confirm::new()
+        .with_prompt(format!("{list}\nRemove all of it, with all its data?"))
+        .default(false)
+        .interact();
     match answer {
         Ok(true) => Ok(()),
         Ok(false) => Err(Failure::new(FailureKind::Interrupted, anyhow::anyhow!("nothing was removed"))),

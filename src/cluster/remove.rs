@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::host::Host;
 use super::lease::why_unwanted;
-use super::{ClusterError, undo};
-use crate::engine::{Engine, LABEL_CLUSTER, ResourceKind};
+use super::{ClusterError, inventory, undo};
+use crate::engine::{Engine, LABEL_CLUSTER};
 use crate::spec::{ClusterName, EngineChoice};
 use crate::store::{Operation, OperationKind, Record};
 
@@ -87,14 +87,9 @@ pub async fn leftovers(host: &Host<'_>, engine: &Arc<dyn Engine>) -> Result<Vec<
             continue;
         }
         let Some(label) = resource.labels.get(LABEL_CLUSTER).filter(|label| !known.contains(*label)) else { continue };
-        let what = match resource.kind {
-            ResourceKind::Node => "container",
-            ResourceKind::Volume => "volume",
-            ResourceKind::Network => "network",
-        };
         let cluster = label.parse().ok();
         found.push(Leftover {
-            what: what.to_owned(),
+            what: inventory::word(&resource.kind).to_owned(),
             name: resource.name,
             cluster,
             why: "no record of its cluster is here",

@@ -135,7 +135,10 @@ fn clusters_stand_side_by_side_and_keep_their_ports() {
     assert_eq!(names, "default\nedge\nthird\n");
     assert_snapshot!(sandbox.run(&["rm", "--all"]), @r"
     stderr:
-    error: `rm --all` would remove default, edge, third
+    error: this would be removed, with all its data:
+    cluster default
+    cluster edge
+    cluster third
     hint: `--yes` does it without asking
     ----- exit code 2
     ");

@@ -1,6 +1,7 @@
 //! The program as a process over the fake engine: each test has its own home, its own engine and no other environment.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should end there")]
 
+mod all;
 mod bad_input;
 mod contract;
 mod ephemeral;

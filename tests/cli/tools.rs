@@ -321,7 +321,11 @@ fn what_another_home_made_is_left_alone() {
     nothing was left behind
     ----- exit code 0
     ");
-    assert_snapshot!(elsewhere(&["rm", "--all", "--yes"]), @"exit code 0");
+    assert_snapshot!(elsewhere(&["rm", "--all", "--yes"]), @r"
+    stderr:
+    there is nothing to remove
+    ----- exit code 0
+    ");
     assert_snapshot!(elsewhere(&["rm"]), @r"
     stderr:
     there is no cluster default, nothing to remove

@@ -1,0 +1,134 @@
+//! What Sandbar keeps beside its clusters, and taking all of it away.
+//!
+//! Folders can be shared with somebody else's files (`SANDBAR_HOME` may be any folder), so only what is called as Sandbar
+//! calls it is counted and removed, and a folder only when it is empty.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::{Store, StoreError, lock};
+
+/// How the files begin that are put aside while images are moved (`image/aside.rs`).
+const ASIDE: &str = "image-";
+/// What a Podman service of Sandbar's own has (`engine/container/service.rs`).
+const SERVICE: [&str; 3] = ["podman.sock", "podman-service.log", "podman-service.lock"];
+
+/// A file or folder that Sandbar keeps beside its clusters.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// What it is: `failure log`, `cached file` or `service file`.
+    pub what: &'static str,
+    /// Where it is.
+    pub path: PathBuf,
+    /// How large it is, with all that is in it.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// What there is beside clusters and their locks.
+    pub fn kept(&self) -> Result<Vec<Kept>, StoreError> {
+        let mut kept = Vec::new();
+        let mut add = |what, paths: Vec<PathBuf>| -> Result<(), StoreError> {
+            for path in paths {
+                kept.push(Kept { what, bytes: size(&path)?, path });
+            }
+            Ok(())
+        };
+        add("failure log", self.failures()?)?;
+        add("cached file", entries(&self.dirs.cache, |name| name.as_encoded_bytes().starts_with(ASIDE.as_bytes()))?)?;
+        add("service file", entries(&self.dirs.runtime, |name| SERVICE.iter().any(|own| name == *own))?)?;
+        Ok(kept)
+    }
+
+    /// Removes what there is beside clusters, the locks that nobody holds, and the folders that are empty then.
+    pub fn purge(&self) -> Result<(), StoreError> {
+        for kept in self.kept()? {
+            let removed =
+                if kept.path.is_dir() { std::fs::remove_dir_all(&kept.path) } else { std::fs::remove_file(&kept.path) };
+            gone(removed, &kept.path)?;
+        }
+        let is_lock = |name: &OsStr| [".lock", ".owner"].iter().any(|end| name.to_string_lossy().ends_with(end));
+        for path in entries(&self.dirs.locks(), is_lock)? {
+            lock::remove_unheld(&path)?;
+        }
+        let dirs = &self.dirs;
+        let folders = [dirs.clusters(), dirs.locks(), dirs.failures()];
+        let roots = [&dirs.runtime, &dirs.cache, &dirs.state, &dirs.data];
+        for folder in folders.iter().chain(roots) {
+            match std::fs::remove_dir(folder) {
+                // What somebody else keeps there is his.
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
+                removed => gone(removed, folder)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn gone(removed: std::io::Result<()>, path: &Path) -> Result<(), StoreError> {
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::io("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Paths in a folder whose names are wanted, sorted; none where there is no folder.
+fn entries(folder: &Path, wanted: impl Fn(&OsStr) -> bool) -> Result<Vec<PathBuf>, StoreError> {
+    let failed = |error| StoreError::io("read", folder, error);
+    let read = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.map_err(failed)?,
+    };
+    let mut found = Vec::new();
+    for entry in read {
+        let entry = entry.map_err(failed)?;
+        if wanted(&entry.file_name()) {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Bytes of a file, or of all files in a folder; what goes away meanwhile has none.
+fn size(path: &Path) -> Result<u64, StoreError> {
+    let metadata = match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        metadata => metadata.map_err(|error| StoreError::io("read", path, error))?,
+    };
+    if !metadata.is_dir() {
+        return Ok(metadata.len());
+    }
+    entries(path, |_| true)?.iter().map(|path| size(path)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Dirs;
+    use super::*;
+
+    #[test]
+    fn what_is_sandbars_goes_and_what_is_not_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::new(Dirs::below(home.path()));
+        store.purge().unwrap();
+        let own =
+            ["state/failures/edge-2026/error.txt", "cache/image-x", "run/podman-service.log", "data/locks/a.lock"];
+        let others = ["cache/notes", "run/podman.other", "data/mine/a"];
+        for name in own.iter().chain(&others) {
+            let path = home.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "123").unwrap();
+        }
+        let kept = store.kept().unwrap();
+        let words: Vec<_> = kept.iter().map(|kept| (kept.what, kept.bytes)).collect();
+        assert_eq!(words, [("failure log", 3), ("cached file", 3), ("service file", 3)]);
+        store.purge().unwrap();
+        assert!(others.iter().all(|name| home.path().join(name).exists()));
+        let left: Vec<_> = entries(home.path(), |_| true).unwrap();
+        assert_eq!(left, ["cache", "data", "run"].map(|name| home.path().join(name)));
+        assert!(!home.path().join("data/locks").exists());
+    }
+}
