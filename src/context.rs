@@ -130,6 +130,7 @@ impl Context {
             now: self.now,
             command: self.command,
             patience: self.timeout(),
+            heeds_signals: true,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Data goes one way: arguments and cluster file → `ClusterSpec` → `Plan` → engine → node → kubeconfig, and comes back
 //! as one report. The library never reads the environment, the home directory or the terminal; a `Context` built in
-//! `main` carries them.
+//! `main` carries them. Rust programs that want a cluster for their tests have [`Cluster`].
 
 pub mod cli;
 pub mod cluster;
@@ -12,6 +12,7 @@ pub mod env;
 pub mod error;
 pub mod image;
 pub mod kubeconfig;
+mod library;
 pub mod node;
 pub mod platform;
 pub mod process;
@@ -19,3 +20,5 @@ pub mod spec;
 pub mod store;
 pub mod ui;
 mod yaml;
+
+pub use self::library::Cluster;

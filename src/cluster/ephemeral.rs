@@ -12,7 +12,7 @@ use super::up::{UpReport, UpRequest, up};
 use super::{ClusterError, Lease};
 use crate::kubeconfig::Locations;
 use crate::spec::{ClusterName, Flags};
-use crate::store::{ClusterLock, StoreError};
+use crate::store::{ClusterLock, Record, StoreError};
 
 /// How many names are tried until one is free.
 const NAMES: u32 = 20;
@@ -75,6 +75,16 @@ impl Ephemeral {
                 Err(error)
             }
         }
+    }
+
+    /// Makes it a cluster like others, which stays until somebody removes it.
+    pub async fn keep(self, host: &Host<'_>) -> Result<(), ClusterError> {
+        let _lock = host.lock(&self.name).await?;
+        if let Some(record) = host.store.load(&self.name)? {
+            host.store.save(&Record { ephemeral: false, ..record })?;
+        }
+        self.owner.remove();
+        Ok(())
     }
 
     /// Removes it with everything of it. What could not be removed has no owner any more, which `gc` sees.

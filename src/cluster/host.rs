@@ -11,7 +11,7 @@ use super::probe::Prober;
 use crate::engine::{Engine, EngineError, LABEL_HOME, Labels};
 use crate::kubeconfig::{KubeconfigError, Locations};
 use crate::node::NodeClient;
-use crate::platform::{Interruptions, Platform};
+use crate::platform::{Interruption, Interruptions, Platform, Waiting};
 use crate::spec::{ClusterName, EngineChoice};
 use crate::store::{ClusterLock, Record, Store};
 use crate::ui::reporter::{Event, Reporter};
@@ -47,6 +47,9 @@ pub struct Host<'a> {
     pub command: &'a str,
     /// How long to wait for a lock.
     pub patience: Duration,
+    /// Whether requests to end this program (Ctrl-C, SIGTERM) end what is being done. A program that this is a library of
+    /// has its own way with them.
+    pub heeds_signals: bool,
 }
 
 impl Host<'_> {
@@ -122,6 +125,9 @@ impl Host<'_> {
 
     /// Requests to end this program.
     pub(super) fn interruptions(&self) -> Result<Box<dyn Interruptions>, ClusterError> {
+        if !self.heeds_signals {
+            return Ok(Box::new(Never));
+        }
         self.platform.interruptions().map_err(|source| {
             ClusterError::Store(crate::store::StoreError::Io {
                 action: "listen to signals for",
@@ -129,6 +135,15 @@ impl Host<'_> {
                 source,
             })
         })
+    }
+}
+
+/// No request ever.
+struct Never;
+
+impl Interruptions for Never {
+    fn next(&mut self) -> Waiting<'_, Interruption> {
+        Box::pin(std::future::pending())
     }
 }
 

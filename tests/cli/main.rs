@@ -8,6 +8,7 @@ mod ephemeral;
 mod images;
 mod interrupted;
 mod kubeconfig;
+mod library;
 mod life;
 mod pause;
 mod sandbox;
