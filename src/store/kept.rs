@@ -11,14 +11,15 @@ use super::{Store, StoreError, lock};
 
 /// How the files begin that are put aside while images are moved (`image/aside.rs`).
 const ASIDE: &str = "image-";
-/// What a Podman service of Sandbar's own has (`engine/container/service.rs`).
+/// What a Podman service of Sandbar's own has (`engine/container/service.rs`). It ends by itself, and whoever looks at an
+/// engine may start it, so it is nothing that was left; it only goes with everything else.
 const SERVICE: [&str; 3] = ["podman.sock", "podman-service.log", "podman-service.lock"];
 
 /// A file or folder that Sandbar keeps beside its clusters.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Kept {
-    /// What it is: `failure log`, `cached file` or `service file`.
+    /// What it is: `failure log` or `cached file`.
     pub what: &'static str,
     /// Where it is.
     pub path: PathBuf,
@@ -38,7 +39,6 @@ impl Store {
         };
         add("failure log", self.failures()?)?;
         add("cached file", entries(&self.dirs.cache, |name| name.as_encoded_bytes().starts_with(ASIDE.as_bytes()))?)?;
-        add("service file", entries(&self.dirs.runtime, |name| SERVICE.iter().any(|own| name == *own))?)?;
         Ok(kept)
     }
 
@@ -48,6 +48,9 @@ impl Store {
             let removed =
                 if kept.path.is_dir() { std::fs::remove_dir_all(&kept.path) } else { std::fs::remove_file(&kept.path) };
             gone(removed, &kept.path)?;
+        }
+        for path in entries(&self.dirs.runtime, |name| SERVICE.iter().any(|own| name == *own))? {
+            gone(std::fs::remove_file(&path), &path)?;
         }
         let is_lock = |name: &OsStr| [".lock", ".owner"].iter().any(|end| name.to_string_lossy().ends_with(end));
         for path in entries(&self.dirs.locks(), is_lock)? {
@@ -124,11 +127,12 @@ mod tests {
         }
         let kept = store.kept().unwrap();
         let words: Vec<_> = kept.iter().map(|kept| (kept.what, kept.bytes)).collect();
-        assert_eq!(words, [("failure log", 3), ("cached file", 3), ("service file", 3)]);
+        assert_eq!(words, [("failure log", 3), ("cached file", 3)]);
         store.purge().unwrap();
         assert!(others.iter().all(|name| home.path().join(name).exists()));
         let left: Vec<_> = entries(home.path(), |_| true).unwrap();
         assert_eq!(left, ["cache", "data", "run"].map(|name| home.path().join(name)));
+        assert!(own.iter().all(|name| !home.path().join(name).exists()));
         assert!(!home.path().join("data/locks").exists());
     }
 }
