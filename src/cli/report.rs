@@ -31,11 +31,16 @@ pub(super) async fn print(
         OutputFormat::Table => context.printer.text(&text(context, report, kubectl.as_ref()))?,
         format => context.printer.report(format, report)?,
     }
+    warn(context, report);
+    Ok(())
+}
+
+/// Tells what the user should know of the cluster.
+pub(super) fn warn(context: &Context, report: &UpReport) {
     for warning in &report.warnings {
         let hint = if warning.hint.is_empty() { String::new() } else { format!(" ({})", warning.hint) };
         context.reporter.report(&Event::Warning { text: format!("{}{hint}", warning.message) });
     }
-    Ok(())
 }
 
 fn text(context: &Context, report: &UpReport, kubectl: Option<&OwnKubectl>) -> String {
