@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{MaybeDone, maybe_done};
 use futures_util::stream;
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
@@ -106,41 +107,33 @@ struct Job<'a> {
 
 impl Job<'_> {
     async fn engine_image(&self, reference: &str) -> Result<Vec<Loaded>, ImageError> {
+        // The engine needs a while until its first byte, the node until it has answered and until it can take something
+        // in: all three begin as early as they can. What turns out to be for nothing is dropped.
+        let mut export = pin!(maybe_done(self.engine.export_image(reference)));
         let found = self.engine.inspect_image(reference);
-        let (image, architecture) = tokio::try_join!(async { Ok(found.await?) }, self.architecture())?;
+        let look = async { tokio::try_join!(async { Ok(found.await?) }, self.architecture()) };
+        let (image, architecture) = beside(export.as_mut(), look).await?;
         let not_there =
             || ImageError::NotInEngine { engine: self.engine.info().kind.clone(), reference: reference.to_owned() };
         let image = image.ok_or_else(not_there)?;
         check_architecture(reference, &image.architecture, &architecture)?;
         let names = if self.names.is_empty() { names_for(reference, &image) } else { self.names.clone() };
-        // The engine needs a while until its first byte, the node until it has answered and until it can take something
-        // in: all three begin at once. What turns out to be for nothing is dropped.
         let moved = Arc::new(AtomicU64::new(0));
         let (hand_over, archive) = deferred();
         let decide = async {
-            let mut export = pin!(self.engine.export_image(reference));
-            let mut asked = pin!(self.missing(&image.diff_ids));
-            let mut begun = None;
-            let missing = loop {
-                tokio::select! {
-                    biased;
-                    missing = &mut asked => break missing?,
-                    archive = &mut export, if begun.is_none() => begun = Some(archive),
-                }
-            };
+            let missing = beside(export.as_mut(), self.missing(&image.diff_ids)).await?;
             if missing.is_empty() {
                 let tagged = self.tag_only(&image.id, &names, image.diff_ids.len()).await?;
                 if let Some(loaded) = tagged {
                     return Ok::<_, ImageError>(Decision::Tagged(loaded));
                 }
             }
-            let archive = match begun {
-                Some(archive) => archive?,
-                None => export.await?,
-            };
+            export.as_mut().await;
+            // It is taken once, here.
+            let Some(archive) = export.as_mut().take_output() else { return Ok(Decision::Sent) };
             let digests: HashSet<_> =
                 image.diff_ids.iter().filter(|layer| !missing.contains(*layer)).cloned().collect();
-            let (start, archive) = peek(archive, BLOCK).await?;
+            let (start, archive) = peek(archive?, BLOCK).await?;
             if !digests.is_empty() && hides_digests(&start) {
                 return Ok(Decision::PutAside(archive));
             }
@@ -382,6 +375,19 @@ fn check_architecture(image: &str, found: &str, node: &str) -> Result<(), ImageE
         return Ok(());
     }
     Err(ImageError::WrongArchitecture { image: image.to_owned(), found: found.to_owned(), node: node.to_owned() })
+}
+
+/// What comes of some work, beside which something else goes on until it is done.
+async fn beside<T>(mut other: Pin<&mut MaybeDone<impl Future>>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        let goes_on = matches!(*other, MaybeDone::Future(_));
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = &mut other, if goes_on => {}
+        }
+    }
 }
 
 /// A stream that is handed over later.
