@@ -105,13 +105,7 @@ func (w *witness) remains(t testing.TB) []string {
 	if !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
-	ingests, err := w.content.ListStatuses(ctx, &contentapi.ListStatusesRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, status := range ingests.GetStatuses() {
-		all = append(all, "ingest "+status.GetRef())
-	}
+	all = append(all, w.ingests(t)...)
 	leases, err := w.leases.List(ctx, &leasesapi.ListRequest{})
 	if err != nil {
 		t.Fatal(err)
@@ -129,6 +123,20 @@ func (w *witness) remains(t testing.TB) []string {
 		}
 	}
 	slices.Sort(all)
+	return all
+}
+
+// ingests lists the blobs that are on their way through containerd's socket.
+func (w *witness) ingests(t testing.TB) []string {
+	t.Helper()
+	response, err := w.content.ListStatuses(kubernetes(), &contentapi.ListStatusesRequest{})
+	if err != nil {
+		t.Error(err)
+	}
+	var all []string
+	for _, status := range response.GetStatuses() {
+		all = append(all, "ingest "+status.GetRef())
+	}
 	return all
 }
 
@@ -439,6 +447,63 @@ func TestExtractedOnWhatIsThere(t *testing.T) {
 	}
 	if err := store.Remove(context.Background(), []string{"localhost/below:1", "localhost/above:1"}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestPlaced: large blobs do not go through containerd's socket where its folder is in reach, and do where it is not.
+func TestPlaced(t *testing.T) {
+	newStore(t)
+	for title, test := range map[string]struct {
+		root    func(t *testing.T, store *images.Store)
+		ingests int
+	}{
+		"in reach":       {func(*testing.T, *images.Store) {}, 0},
+		"unknown":        {func(_ *testing.T, store *images.Store) { store.SetContentRoot("") }, 1},
+		"no such folder": {func(_ *testing.T, store *images.Store) { store.SetContentRoot("/does/not/exist") }, 1},
+		"no such files":  {func(_ *testing.T, store *images.Store) { store.SetContentRoot("/proc") }, 1},
+		"another folder": {func(t *testing.T, store *images.Store) { store.SetContentRoot(t.TempDir()) }, 0},
+	} {
+		t.Run(title, func(t *testing.T) {
+			store, witness := newStore(t), newWitness(t, shared.snapshotter)
+			test.root(t, store)
+			before := witness.remains(t)
+			name := "localhost/placed:1"
+			layer := layerOf(t, 80, 4<<20)
+			archive := hinted(t, name, layer)
+			read, write := io.Pipe()
+			go func() {
+				// Who has taken this has begun to write the layer.
+				_, _ = write.Write(archive[:3<<20])
+				got := witness.ingests(t)
+				for range 20 {
+					if len(got) > 0 {
+						break
+					}
+					time.Sleep(10 * time.Millisecond)
+					got = witness.ingests(t)
+				}
+				if len(got) != test.ingests {
+					t.Errorf("got ingests %v", got)
+				}
+				_, _ = write.Write(archive[3<<20:])
+				_ = write.Close()
+			}()
+			imported, err := store.Import(context.Background(), read, nil)
+			if err != nil || imported[0].LayersMoved != 1 {
+				t.Fatalf("got %+v, %v", imported, err)
+			}
+			info, err := witness.content.Info(kubernetes(), &contentapi.InfoRequest{Digest: digest.FromBytes(layer).String()})
+			if err != nil || info.GetInfo().GetLabels()["containerd.io/uncompressed"] != digest.FromBytes(layer).String() {
+				t.Errorf("got %v, %v", info, err)
+			}
+			if again := importAll(t, store, archive); again[0] != name+" moved 0 present 1" {
+				t.Errorf("the same again: %v", again)
+			}
+			if err := store.Remove(context.Background(), []string{name}); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, witness.remains(t), before...)
+		})
 	}
 }
 

@@ -106,35 +106,36 @@ func (i *importer) keep(ctx context.Context, source io.Reader, size int64, expec
 	if err != nil {
 		return "", false, err
 	}
+	sum := sent.digest()
 	// The same may have come just before.
 	if err := i.settle(); err != nil {
 		sent.abort(ctx)
 		return "", false, err
 	}
-	if _, err := i.content.Info(ctx, sent.digest); err == nil {
+	if _, err := i.content.Info(ctx, sum); err == nil {
 		sent.abort(ctx)
-		return sent.digest, false, i.protect(ctx, sent.digest)
+		return sum, false, i.protect(ctx, sum)
 	} else if !errdefs.IsNotFound(err) {
 		sent.abort(ctx)
-		return "", false, fmt.Errorf("look for blob %s: %w", sent.digest, err)
+		return "", false, fmt.Errorf("look for blob %s: %w", sum, err)
 	}
 	labels := map[string]string{}
 	if unpacked {
-		labels[uncompressedLabel] = sent.digest.String()
-		i.noteUnpacked(sent.digest, size)
+		labels[uncompressedLabel] = sum.String()
+		i.noteUnpacked(sum, size)
 	}
 	i.background(func() error {
 		err := sent.commit(ctx, labels)
 		if existing := (*existsError)(nil); errors.As(err, &existing) {
-			return errors.Join(i.protect(ctx, sent.digest), i.label(ctx, sent.digest, labels))
+			return errors.Join(i.protect(ctx, sum), i.label(ctx, sum, labels))
 		}
 		return err
 	})
-	return sent.digest, true, nil
+	return sum, true, nil
 }
 
 // receive sends a blob to the store and checks its digest. Whoever extracts it gets its pieces as well.
-func (i *importer) receive(ctx context.Context, source io.Reader, size int64, expected digest.Digest, extracting *extraction) (*ingest, error) {
+func (i *importer) receive(ctx context.Context, source io.Reader, size int64, expected digest.Digest, extracting *extraction) (received, error) {
 	var digester digest.Digester
 	required := expected
 	if expected != "" && expected.Algorithm() != digest.Canonical {
@@ -147,16 +148,34 @@ func (i *importer) receive(ctx context.Context, source io.Reader, size int64, ex
 	if extracting != nil {
 		follow = extracting.follower
 	}
-	sent, err := i.send(ctx, source, size, follow)
+	blob, err := i.take(ctx, source, size, follow)
 	if err != nil {
 		return nil, err
 	}
-	err = sent.check(required)
+	err = check(blob, required)
 	if err == nil && digester != nil && digester.Digest() != expected {
 		err = &digestError{fmt.Sprintf("its content has the digest %s", digester.Digest())}
 	}
 	if err != nil {
-		sent.abort(ctx)
+		blob.abort(ctx)
+		return nil, err
+	}
+	return blob, nil
+}
+
+// take brings a blob to the store, the shorter way where there is one.
+func (i *importer) take(ctx context.Context, source io.Reader, size int64, follow *follower) (received, error) {
+	if size > smallFile {
+		placed, err := i.place(ctx, source, size, follow)
+		if err != nil {
+			return nil, err
+		}
+		if placed != nil {
+			return placed, nil
+		}
+	}
+	sent, err := i.send(ctx, source, size, follow)
+	if err != nil {
 		return nil, err
 	}
 	return sent, nil

@@ -8,11 +8,13 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	diffapi "github.com/containerd/containerd/api/services/diff/v1"
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	introspection "github.com/containerd/containerd/api/services/introspection/v1"
 	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
 	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/containerd/containerd/v2/core/content"
@@ -55,6 +57,12 @@ type Store struct {
 	snapshots  snapshotsapi.SnapshotsClient
 	diff       diffapi.DiffClient
 	cri        criapi.ImageServiceClient
+
+	introspection introspection.IntrospectionClient
+	// root is the folder of the content store, once it is known.
+	root      string
+	rootKnown bool
+	rootMu    sync.Mutex
 }
 
 // New makes a store. Nothing is connected before the first call, which waits for containerd.
@@ -82,6 +90,8 @@ func New(options Options) (*Store, error) {
 		snapshots:  snapshotsapi.NewSnapshotsClient(connection),
 		diff:       diffapi.NewDiffClient(connection),
 		cri:        criapi.NewImageServiceClient(connection),
+
+		introspection: introspection.NewIntrospectionClient(connection),
 	}, nil
 }
 

@@ -27,16 +27,39 @@ type readError struct{ error }
 
 func (e readError) Unwrap() error { return e.error }
 
-// ingest is a blob that is in the content store as a whole, and does not count until it is committed.
-type ingest struct {
+// received is a blob that has come as a whole, and does not count until it is committed.
+type received interface {
+	// digest is what it is known by.
+	digest() digest.Digest
+	// commit makes it a blob of the store. One that is there already is an [*existsError]. Nothing is to be aborted then.
+	commit(ctx context.Context, labels map[string]string) error
+	// abort drops it.
+	abort(ctx context.Context)
+}
+
+// check is a [*digestError] when a blob has another digest than the expected one, if any.
+func check(blob received, expected digest.Digest) error {
+	if expected != "" && expected != blob.digest() {
+		return &digestError{fmt.Sprintf("its content has the digest %s", blob.digest())}
+	}
+	return nil
+}
+
+// newReference is the name of a write.
+func newReference() string {
+	return fmt.Sprintf("sandbar-%d-%d", time.Now().UnixNano(), ingests.Add(1))
+}
+
+// sentBlob is a blob that went to containerd through its socket.
+type sentBlob struct {
 	store     *Store
 	stream    contentapi.Content_WriteClient
 	answers   <-chan answer
 	cancel    context.CancelFunc
 	reference string
 	size      int64
-	// digest is containerd's, which computes it while it writes.
-	digest digest.Digest
+	// sum is containerd's, which computes it while it writes.
+	sum digest.Digest
 }
 
 // write streams a blob of the size into the content store and returns its digest. With an expected digest, another one is
@@ -46,11 +69,11 @@ func (s *Store) write(ctx context.Context, source io.Reader, size int64, expecte
 	if err != nil {
 		return "", err
 	}
-	if err := sent.check(expected); err != nil {
+	if err := check(sent, expected); err != nil {
 		sent.abort(ctx)
 		return "", err
 	}
-	return sent.digest, sent.commit(ctx, labels)
+	return sent.sum, sent.commit(ctx, labels)
 }
 
 // send streams a blob of the size into the content store. Whoever follows it gets its pieces as well. What comes back must
@@ -58,7 +81,7 @@ func (s *Store) write(ctx context.Context, source io.Reader, size int64, expecte
 //
 // Pieces are sent without waiting for their acknowledgement, which containerd's own client does: that is what makes it
 // as fast as the disk.
-func (s *Store) send(ctx context.Context, source io.Reader, size int64, follow *follower) (*ingest, error) {
+func (s *Store) send(ctx context.Context, source io.Reader, size int64, follow *follower) (*sentBlob, error) {
 	session, cancel := context.WithCancel(ctx)
 	stream, err := s.writes.Write(session)
 	if err != nil {
@@ -67,9 +90,9 @@ func (s *Store) send(ctx context.Context, source io.Reader, size int64, follow *
 	}
 	answers := make(chan answer, 2)
 	go receiveAnswers(stream, size, answers)
-	sent := &ingest{
+	sent := &sentBlob{
 		store: s, stream: stream, answers: answers, cancel: cancel, size: size,
-		reference: fmt.Sprintf("sandbar-%d-%d", time.Now().UnixNano(), ingests.Add(1)),
+		reference: newReference(),
 	}
 	if err := sendPieces(stream, source, size, sent.reference, follow); err != nil {
 		err = failedWrite(err, answers)
@@ -81,26 +104,20 @@ func (s *Store) send(ctx context.Context, source io.Reader, size int64, follow *
 		sent.abort(ctx)
 		return nil, fmt.Errorf("write a blob: %w", written.err)
 	}
-	sent.digest = written.digest
+	sent.sum = written.digest
 	return sent, nil
 }
 
-// check is a [*digestError] when the blob has another digest than the expected one, if any.
-func (g *ingest) check(expected digest.Digest) error {
-	if expected != "" && expected != g.digest {
-		return &digestError{fmt.Sprintf("its content has the digest %s", g.digest)}
-	}
-	return nil
-}
+func (g *sentBlob) digest() digest.Digest { return g.sum }
 
 // abort drops the blob, without which it would stay until the lease ends. The session has to be over before.
-func (g *ingest) abort(ctx context.Context) {
+func (g *sentBlob) abort(ctx context.Context) {
 	g.cancel()
 	_, _ = g.store.writes.Abort(context.WithoutCancel(ctx), &contentapi.AbortRequest{Ref: g.reference})
 }
 
 // commit makes it a blob of the store. One that is there already is an [*existsError].
-func (g *ingest) commit(ctx context.Context, labels map[string]string) (err error) {
+func (g *sentBlob) commit(ctx context.Context, labels map[string]string) (err error) {
 	defer func() {
 		if err != nil {
 			g.abort(ctx)
@@ -108,7 +125,7 @@ func (g *ingest) commit(ctx context.Context, labels map[string]string) (err erro
 		g.cancel()
 	}()
 	err = g.stream.Send(&contentapi.WriteContentRequest{
-		Action: contentapi.WriteAction_COMMIT, Ref: g.reference, Total: g.size, Offset: g.size, Expected: g.digest.String(), Labels: labels,
+		Action: contentapi.WriteAction_COMMIT, Ref: g.reference, Total: g.size, Offset: g.size, Expected: g.sum.String(), Labels: labels,
 	})
 	if err == nil {
 		err = g.stream.CloseSend()
@@ -116,9 +133,13 @@ func (g *ingest) commit(ctx context.Context, labels map[string]string) (err erro
 	if err != nil {
 		return failedWrite(err, g.answers)
 	}
-	result := <-g.answers
+	return committed(<-g.answers, g.sum)
+}
+
+// committed is what the answer to a commit means.
+func committed(result answer, blob digest.Digest) error {
 	if errdefs.IsAlreadyExists(result.err) {
-		return &existsError{g.digest}
+		return &existsError{blob}
 	}
 	if result.err != nil {
 		return fmt.Errorf("write a blob: %w", result.err)
