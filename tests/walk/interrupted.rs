@@ -1,4 +1,4 @@
-//! `up` on the real engine, ended in the middle.
+//! `up` on the real engine, ended in the middle, and clusters that are there for one command.
 
 use std::process::{Child, Stdio};
 
@@ -32,6 +32,34 @@ fn walk(suite: &Suite, name: &str, node: &str) -> Outcome {
     let context = format!("--context=sandbar-{name}");
     assert_eq!(suite.kubectl([&context, "get", "--raw", "/readyz"])?, "ok");
     Ok(())
+}
+
+/// A cluster for one command goes with the command, and one whose owner was killed with the next `gc`.
+pub fn for_one_command(suite: &Suite) -> Outcome {
+    let name = format!("{CLUSTER}-once");
+    let kubectl = suite.kubectl_command()?.get_program().to_string_lossy().into_owned();
+    let ephemeral = ["up", &name, "--ephemeral", "--quiet", "--"];
+    let said = suite.sandbar(ephemeral.iter().copied().chain([kubectl.as_str(), "get", "--raw", "/readyz"]))?;
+    assert!(said.ends_with("ok"), "{said}");
+    let gone = || {
+        let left = suite.resources()?;
+        if left.iter().any(|resource| resource.contains(&name)) { Err(format!("{left:?}")) } else { Ok(()) }
+    };
+    gone()?;
+
+    let mut running = suite
+        .command(env!("CARGO_BIN_EXE_sandbar"))
+        .args(ephemeral.iter().copied().chain(["/bin/sleep", "30"]))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let node = format!("sandbar-{name}");
+    eventually("there is a node", || suite.client_ok(["inspect", "--format", "{{.Id}}", &node]))?;
+    signal(suite, "-KILL", &running)?;
+    running.wait().map_err(|error| error.to_string())?;
+    suite.sandbar(["gc", "--yes"])?;
+    gone()
 }
 
 /// An `up` that has come as far as a node in the engine.
