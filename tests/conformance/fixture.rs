@@ -161,6 +161,16 @@ impl Scene<'_> {
         Ok(name)
     }
 
+    /// The name of a node that runs, and the port of loopback that leads into it.
+    pub async fn forwarding(&self) -> Result<(String, u16)> {
+        let (free, port) = listener()?;
+        drop(free);
+        let name = self.name();
+        self.create(&NodeSpec { ports: vec![forward(port)], ..spec(&name) }).await?;
+        self.engine.start_node(&name).await?;
+        Ok((name, port))
+    }
+
     /// Runs a program of the probe to its end.
     pub async fn probe(&self, node: &str, arguments: &[&str], input: Option<&[u8]>) -> Result<Output> {
         let command = std::iter::once("node-probe").chain(arguments.iter().copied()).map(str::to_owned).collect();

@@ -14,7 +14,7 @@ use sandbar::platform::look::{Look, look};
 use tokio::io::AsyncReadExt;
 
 use crate::dockerd::Dockerd;
-use crate::fixture::{Scene, Subject, forward, listener, run_program, spec};
+use crate::fixture::{Scene, Subject, run_program, spec};
 use crate::image;
 use crate::trial;
 
@@ -193,13 +193,7 @@ async fn starts_again_what_died(scene: &Scene<'_>) -> Result<()> {
 }
 
 async fn forwards_a_port(scene: &Scene<'_>) -> Result<()> {
-    let (free, port) = listener()?;
-    drop(free);
-    let name = scene.name();
-    let mut node = spec(&name);
-    node.ports = vec![forward(port)];
-    scene.create(&node).await?;
-    scene.engine.start_node(&name).await?;
+    let (_, port) = scene.forwarding().await?;
     let held = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     ensure!(held.is_err(), "the engine holds the port while the node runs");
     Ok(())
@@ -208,13 +202,7 @@ async fn forwards_a_port(scene: &Scene<'_>) -> Result<()> {
 /// A node is killed together with its monitor, as by a machine that ends everything at once: it counts as ended, its
 /// ports lead nowhere, and it can be removed.
 async fn notices_the_end_of_a_node_that_nobody_told_it(scene: &Scene<'_>) -> Result<()> {
-    let (free, port) = listener()?;
-    drop(free);
-    let name = scene.name();
-    let mut node = spec(&name);
-    node.ports = vec![forward(port)];
-    scene.create(&node).await?;
-    scene.engine.start_node(&name).await?;
+    let (name, port) = scene.forwarding().await?;
     kill_with_monitor(scene, &name).await?;
     let gone = |node: NodeState| node.run == RunState::Gone;
     ensure!(scene.engine.inspect_node(&name).await?.is_some_and(gone), "it is gone");
