@@ -13,7 +13,11 @@ import (
 
 func start(t *testing.T, options Options) (*Etcd, func()) {
 	t.Helper()
-	e := New(options)
+	return run(t, New(options))
+}
+
+func run(t *testing.T, e *Etcd) (*Etcd, func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() { done <- e.Run(ctx, func() { close(ready) }) }()
@@ -71,8 +75,21 @@ func TestKeepsWhatItAcknowledged(t *testing.T) {
 	}
 }
 
+// Without an election that is asked for, at least one tick goes by first.
+func TestIsElectedAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	e := New(Options{DataDir: filepath.Join(dir, "data"), Socket: filepath.Join(dir, "etcd.sock")})
+	e.tick = 10 * time.Second // the election timeout is five of them, and 50 s is the most that etcd takes
+	begin := time.Now()
+	_, stop := run(t, e)
+	defer stop()
+	if took := time.Since(begin); took >= e.tick {
+		t.Errorf("ready after %s: raft waited for a tick", took)
+	}
+}
+
 func TestConfiguration(t *testing.T) {
-	config, err := build(Options{DataDir: "/d", Socket: "/s"}, zap.NewNop())
+	config, err := build(Options{DataDir: "/d", Socket: "/s"}, tick, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
