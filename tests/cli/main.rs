@@ -12,4 +12,5 @@ mod library;
 mod life;
 mod pause;
 mod sandbox;
+mod terminal;
 mod tools;

@@ -72,6 +72,15 @@ impl Terminal {
     }
 }
 
+impl Drop for Terminal {
+    /// A test that failed leaves no program behind that waits for an answer.
+    fn drop(&mut self) {
+        // One that has ended is what is wanted.
+        let _ = self.script.kill();
+        let _ = self.script.wait();
+    }
+}
+
 fn terminal(sandbox: &Sandbox, arguments: &[&str]) -> Terminal {
     Terminal::open(&[&[env!("CARGO_BIN_EXE_sandbar")], arguments].concat(), &sandbox.command(&[]))
 }
@@ -81,9 +90,9 @@ fn init_asks_for_what_it_was_not_told_and_says_what_is_wrong_with_an_answer() {
     let sandbox = Sandbox::without_image();
     let mut terminal = terminal(&sandbox, &["init"]);
     terminal.expect("Name of the cluster [default]: ").answer("No Name\r").expect("a cluster's name");
-    terminal.answer("\u{15}edge\r").expect("Memory that it may use (such as 2Gi; empty for no limit): ");
-    terminal.answer("plenty\r").expect("\"plenty\"");
-    terminal.answer("\u{15}2Gi\r");
+    terminal.answer("edge\r").expect("Memory that it may use (such as 2Gi; empty for no limit): ");
+    terminal.answer("plenty\r").expect("`plenty` is not an amount of memory");
+    terminal.answer("2Gi\r");
     let (code, screen) = terminal.end();
     assert_eq!(code, Some(0), "{screen}");
     assert!(screen.ends_with("wrote sandbar.yaml\n\nnext: sandbar up\n"), "{screen}");
