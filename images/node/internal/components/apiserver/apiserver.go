@@ -109,6 +109,9 @@ func (a *APIServer) construct(bootstrapped bool) (*aggregatorapiserver.APIAggreg
 	if err != nil {
 		return nil, err
 	}
+	if err := listGroupsOnce(server); err != nil {
+		return nil, err
+	}
 	if a.options.ShutdownTimeout > 0 {
 		server.GenericAPIServer.ShutdownTimeout = a.options.ShutdownTimeout
 	}
