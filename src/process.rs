@@ -12,7 +12,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::platform::{self, Interruption};
@@ -168,6 +169,15 @@ impl Program {
         Ok(Streaming { stdout, errors, command: self.command_line(), running })
     }
 
+    /// Starts it with all three of its streams. There is no deadline: it is killed when [`Piped`] is dropped. Needs a
+    /// running tokio.
+    pub fn piped(&self) -> Result<Piped, ProcessError> {
+        let mut running = self.start_with(Stdio::piped())?;
+        let child = &mut running.child;
+        let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        Ok(Piped { streams, ended: Ended { command: self.command_line(), running: Mutex::new(running) } })
+    }
+
     /// Runs it on this process' terminal, with only the environment that was given, and returns its exit code as a
     /// shell does: 128 and the signal's number where a signal ended it. There is no deadline: the user is at it.
     pub async fn interactive(&self) -> Result<u8, ProcessError> {
@@ -206,8 +216,12 @@ impl Program {
     }
 
     fn start(&self) -> Result<Running, ProcessError> {
+        self.start_with(Stdio::null())
+    }
+
+    fn start_with(&self, stdin: Stdio) -> Result<Running, ProcessError> {
         let mut command = self.quiet_command();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         platform::own_group(&mut command);
         let child =
             command.spawn().map_err(|source| ProcessError::NotStarted { command: self.command_line(), source })?;
@@ -319,6 +333,28 @@ impl Streaming {
             }
             Err(source) => Err(ProcessError::Streams { command: self.command, source }),
         }
+    }
+}
+
+/// A running program with all of its streams.
+pub struct Piped {
+    /// Its standard input, output and error.
+    pub streams: (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>),
+    /// Its end.
+    pub ended: Ended,
+}
+
+/// The end of a running program, which is killed when this is dropped.
+pub struct Ended {
+    command: String,
+    running: Mutex<Running>,
+}
+
+impl Ended {
+    /// Waits for it and returns its exit code as a shell does.
+    pub async fn wait(&self) -> Result<u8, ProcessError> {
+        let ended = self.running.lock().await.wait().await;
+        ended.map(exit_code).map_err(|source| ProcessError::Streams { command: self.command.clone(), source })
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn run(
     if terminal.is_some() {
         environment.extend(context.env.term.iter().map(|term| format!("TERM={term}")));
     }
-    let request = ExecRequest { command, environment, stdin: true, terminal };
+    let request = ExecRequest { command, environment, stdin: true, terminal, bulk: false };
     let session = found.engine.exec(&name.resource(), request).await?;
     context.reporter.finish();
     let raw = match terminal {

@@ -13,6 +13,7 @@ mod exec;
 mod failure;
 mod find;
 mod limits;
+mod local_exec;
 mod lost;
 mod save;
 mod service;
@@ -523,6 +524,14 @@ impl Engine for ContainerEngine {
     async fn exec(&self, name: &str, request: ExecRequest) -> Result<ExecSession, EngineError> {
         let attempt = self.attempt("run a program in the node", "node", name);
         let terminal = request.terminal;
+        if let Some(podman) = &self.inner.local
+            && local_exec::fits(&request)
+            // What cannot run anything is told by the API, in its own words.
+            && self.inspect_node(name).await?.is_some_and(|node| node.run == RunState::Running)
+            && let Some(session) = local_exec::session(podman, &self.id(name).await?, &request)
+        {
+            return Ok(session);
+        }
         let config = ExecConfig {
             attach_stdin: Some(request.stdin),
             attach_stdout: Some(true),

@@ -186,6 +186,8 @@ pub struct ExecRequest {
     pub environment: Vec<String>,
     /// Whether standard input is connected.
     pub stdin: bool,
+    /// Whether so much will be written to it that the quickest way for bytes counts more than the quickest start.
+    pub bulk: bool,
     /// Whether to give it a terminal; then `stderr` of the session is empty.
     pub terminal: Option<TerminalSize>,
 }

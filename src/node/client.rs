@@ -31,6 +31,10 @@ pub struct NodeClient {
     name: String,
 }
 
+fn with_stdin(stdin: bool) -> ExecRequest {
+    ExecRequest { stdin, ..ExecRequest::default() }
+}
+
 /// What a finished call said.
 struct Answer {
     command: String,
@@ -46,18 +50,19 @@ impl NodeClient {
         Self { engine, name: name.into() }
     }
 
-    async fn start(&self, arguments: &[&str], stdin: bool) -> Result<(String, ExecSession), NodeError> {
+    /// Starts a command of the contract; the rest of the request is as it is given.
+    async fn start(&self, arguments: &[&str], request: ExecRequest) -> Result<(String, ExecSession), NodeError> {
         let mut command = vec!["sandbarctl".to_owned()];
         command.extend(arguments.iter().map(|&argument| argument.to_owned()));
         let text = command.join(" ");
-        let request = ExecRequest { command, stdin, ..ExecRequest::default() };
+        let request = ExecRequest { command, ..request };
         Ok((text, self.engine.exec(&self.name, request).await?))
     }
 
     /// Runs a call to its end, at most for `deadline`.
     async fn call(&self, arguments: &[&str], stdin: Option<&[u8]>, deadline: Duration) -> Result<Answer, NodeError> {
         let run = async {
-            let (command, session) = self.start(arguments, stdin.is_some()).await?;
+            let (command, session) = self.start(arguments, with_stdin(stdin.is_some())).await?;
             let ExecSession { stdin: input, stdout, stderr, control } = session;
             let mut bytes = Vec::new();
             let read = stdout.take(MOST_BYTES);
@@ -110,7 +115,7 @@ impl Node for NodeClient {
         let limit = go_duration(timeout);
         let arguments =
             ["status", "--output", "json", "--wait", "healthy", "--watch", "--until-eof", "--timeout", &limit];
-        let (command, session) = self.start(&arguments, true).await?;
+        let (command, session) = self.start(&arguments, with_stdin(true)).await?;
         let ExecSession { stdin, stdout, stderr, control } = session;
         let stderr = tokio::spawn(stderr_tail(stderr));
         let watch = Watch { _alive: stdin, command, lines: BufReader::new(stdout), stderr, control, over: false };
@@ -166,7 +171,8 @@ impl Node for NodeClient {
         }
         let names = names.iter().flat_map(|name| ["--name", name]);
         let arguments: Vec<_> = ["image", "import"].into_iter().chain(names).collect();
-        let (command, session) = self.start(&arguments, true).await?;
+        let request = ExecRequest { bulk: true, ..with_stdin(true) };
+        let (command, session) = self.start(&arguments, request).await?;
         let ExecSession { stdin, stdout, stderr, control } = session;
         let mut stdout = stdout.take(MOST_BYTES);
         let mut bytes = Vec::new();
@@ -201,7 +207,7 @@ impl Node for NodeClient {
         arguments.extend(tail.into_iter().flat_map(|lines| ["--tail".to_owned(), lines.to_string()]));
         arguments.extend(component.map(str::to_owned));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let (command, session) = self.start(&arguments, follow).await?;
+        let (command, session) = self.start(&arguments, with_stdin(follow)).await?;
         let ExecSession { stdin, stdout, stderr, control } = session;
         let (mut sink, source) = tokio::io::duplex(64 * 1024);
         tokio::spawn(async move {

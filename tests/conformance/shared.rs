@@ -35,6 +35,7 @@ pub fn trials(engine: &str, subject: Option<&Arc<Subject>>) -> Vec<Trial> {
         runs_programs,
         keeps_outputs_apart,
         moves_large_streams,
+        moves_bulk_input,
         ends_input_when_it_is_dropped,
         gives_a_terminal,
         ends_programs_with_their_node,
@@ -298,6 +299,31 @@ async fn moves_large_streams(scene: &Scene<'_>) -> Result<()> {
     // Both ways at once, more than all buffers on the way hold.
     let output = scene.probe(&name, &["cat"], Some(&large[..8 << 20])).await?;
     ensure!(output.stdout == large[..8 << 20] && output.code == 0, "{} bytes came back", output.stdout.len());
+    Ok(())
+}
+
+/// In bulk, with whatever a terminal would take for a command.
+async fn moves_bulk_input(scene: &Scene<'_>) -> Result<()> {
+    let name = scene.running().await?;
+    let mut large = pattern(24 << 20);
+    large.splice(1000..1000, *b"\x03\x04\x10\x11\x1a\x1c");
+    let request = |arguments: &[&str]| ExecRequest {
+        command: ["node-probe"].iter().chain(arguments).map(|&word| word.to_owned()).collect(),
+        stdin: true,
+        bulk: true,
+        ..ExecRequest::default()
+    };
+    let run = async |arguments: &[&str], input: &[u8]| {
+        run_program(scene.engine.as_ref(), &name, request(arguments), Some(input)).await
+    };
+    let output = run(&["count"], &large).await?;
+    ensure!(output.text() == format!("{} {}\n", large.len(), digest(&large)), "{}", output.text());
+    ensure!(run(&["exit", "7"], b"").await?.code == 7);
+    let output = run(&["both"], b"").await?;
+    ensure!((&output.stdout[..], &output.stderr[..], output.code) == (b"to stdout\n", b"to stderr\n", 0), "{output:?}");
+
+    scene.engine.stop_node(&name, Duration::from_secs(5)).await?;
+    fails!(run(&["both"], b"").await, EngineError::NotRunning { name: n } if n == name);
     Ok(())
 }
 
