@@ -31,7 +31,9 @@ MIB = 1 << 20
 SETTLE, IDLE = 30, 60
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
-GROUPS = ("cli", "up", "idle", "size", "image", "ls")
+GROUPS = ("cli", "up", "idle", "size", "image", "ls", "many")
+#: How many clusters are many.
+MANY = 16
 
 
 class Figure:
@@ -290,9 +292,46 @@ class Bench:
         for name in names:
             self.remove(name)
 
+    def measure_many(self):
+        alone = self.figure("one cluster alone, for comparison", "s")
+        together = self.figure(f"{MANY} clusters at once, `up` of all in parallel", "s", digits=1)
+        ratio = self.figure(f"the same against {MANY} times one alone", "x", 1.0)
+        memory = self.figure(f"idle memory of each of {MANY}, as above", "MiB", 280, 0)
+        listed = self.figure(f"`sandbar ls` with {MANY} clusters", "ms", 40, 1)
+        status = self.figure(f"`sandbar status` of one of {MANY}", "ms", 100, 1)
+        names = [f"{CLUSTER}-{number}" for number in range(1, MANY + 1)]
+        for number in range(self.samples):
+            self.calibrate()
+            alone.add(self.cli_timed("up", CLUSTER, "--quiet"))
+            self.remove()
+            begin = time.monotonic()
+            self.all_at_once("up", names, "--quiet")
+            together.add(time.monotonic() - begin)
+            ratio.add(together.samples[-1] / MANY / alone.samples[-1])
+            if number == self.samples - 1:
+                time.sleep(SETTLE)
+                for name in names:
+                    memory.add(Node(f"sandbar-{name}").memory() / MIB)
+                for _ in range(max(self.samples, 20)):
+                    listed.add(self.cli_timed("ls") * 1e3)
+                    status.add(self.cli_timed("status", names[0]) * 1e3)
+            self.all_at_once("rm", names, "--yes")
+
+    def all_at_once(self, command, names, *options):
+        """Runs a command for each of the clusters, all at the same time, to the end of the last one."""
+        running = [
+            subprocess.Popen([self.sandbar, command, name, *options], env=self.environment, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            for name in names
+        ]
+        for name, process in zip(names, running):
+            words = process.communicate()[1].decode(errors="replace").strip()
+            if process.returncode != 0:
+                sys.exit(f"error: sandbar {command} {name} ended with status {process.returncode}\n{words}")
+
     def clean(self):
         """Removes what is left, whatever happened."""
-        for name in (CLUSTER, *(f"{CLUSTER}-{number}" for number in (1, 2, 3))):
+        for name in (CLUSTER, *(f"{CLUSTER}-{number}" for number in range(1, MANY + 1))):
             subprocess.run([self.sandbar, "rm", name, "--yes"], env=self.environment, check=False,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
