@@ -28,8 +28,12 @@ pub struct Env {
     pub docker_context: Option<String>,
     /// `DOCKER_CONFIG`, where the settings of Docker's client are.
     pub docker_config: Option<PathBuf>,
+    /// `DOCKER_TLS`: `DOCKER_HOST` speaks TLS, and need not prove who it is.
+    pub docker_tls: bool,
     /// `DOCKER_TLS_VERIFY`: `DOCKER_HOST` speaks TLS.
     pub docker_tls_verify: bool,
+    /// `DOCKER_CERT_PATH`, the folder with the files for that.
+    pub docker_cert_path: Option<PathBuf>,
     /// `TMPDIR`, where Podman Machine has its sockets.
     pub temporary_dir: Option<PathBuf>,
     /// `XDG_CONFIG_HOME`, `XDG_DATA_HOME`, `XDG_CACHE_HOME` and `XDG_STATE_HOME`, where a user's own files are.
@@ -78,7 +82,9 @@ impl Env {
             docker_host: text("DOCKER_HOST"),
             docker_context: text("DOCKER_CONTEXT"),
             docker_config: path("DOCKER_CONFIG"),
+            docker_tls: set("DOCKER_TLS").is_some(),
             docker_tls_verify: set("DOCKER_TLS_VERIFY").is_some(),
+            docker_cert_path: path("DOCKER_CERT_PATH"),
             temporary_dir: path("TMPDIR"),
             xdg_config_home: path("XDG_CONFIG_HOME"),
             xdg_data_home: path("XDG_DATA_HOME"),

@@ -18,6 +18,7 @@ pub mod platform;
 pub mod process;
 pub mod spec;
 pub mod store;
+mod tls;
 pub mod ui;
 mod yaml;
 

@@ -2,7 +2,7 @@
 
 use crate::cluster::probe::ProbeError;
 use crate::cluster::{CarryError, ClusterError, ConfigProblem};
-use crate::engine::EngineError;
+use crate::engine::{EngineError, TlsProblem};
 use crate::error::{Failure, FailureKind};
 use crate::kubeconfig::KubeconfigError;
 use crate::node::NodeError;
@@ -138,6 +138,7 @@ impl From<EngineError> for Failure {
             EngineError::Unreachable { engine, endpoint, reason } => {
                 (FailureKind::Host, Some(unreachable(engine, endpoint, reason)))
             }
+            EngineError::Tls { problem, .. } => (FailureKind::Host, Some(insecure(problem))),
             EngineError::PrivilegeRefused { rootless: true, .. } => (
                 FailureKind::Host,
                 Some("Podman as root works: `sudo sandbar up`; or give this user cgroup v2 delegation".to_owned()),
@@ -208,6 +209,42 @@ fn unreachable(engine: &str, endpoint: &str, reason: &str) -> String {
             .to_owned()
     } else {
         "`podman info` says more; where Podman has a machine, `podman machine start` starts it".to_owned()
+    }
+}
+
+/// What helps where there is no safe connection to an engine.
+fn insecure(problem: &TlsProblem) -> String {
+    match problem {
+        TlsProblem::MissingFile { .. } => {
+            "DOCKER_CERT_PATH names the folder with ca.pem, cert.pem and key.pem; without it, it is ~/.docker"
+                .to_owned()
+        }
+        TlsProblem::UnusableFile { path, .. } => {
+            format!("`openssl x509 -noout -text -in {}` shows what is in a certificate", path.display())
+        }
+        TlsProblem::UnknownAuthority { authority: Some(file) } => {
+            format!("copy the ca.pem of that engine to {}, or name another folder in DOCKER_CERT_PATH", file.display())
+        }
+        TlsProblem::UnknownAuthority { authority: None } => {
+            "put the ca.pem of that engine into the folder that DOCKER_CERT_PATH names".to_owned()
+        }
+        TlsProblem::Expired | TlsProblem::NotYetValid => {
+            "`date` shows whether this machine's clock is right; else the engine needs a new certificate".to_owned()
+        }
+        TlsProblem::OtherName { host } => format!(
+            "reach it by a name that is in its certificate, or make it one for {host} \
+             (`subjectAltName`; for docker:dind, DOCKER_TLS_SAN)"
+        ),
+        TlsProblem::Refused { folder, .. } => {
+            format!("the engine wants cert.pem and key.pem, signed by its own authority, in {}", folder.display())
+        }
+        TlsProblem::NotSpoken => {
+            "unset DOCKER_TLS_VERIFY and DOCKER_TLS for an engine without TLS, which usually is at port 2375".to_owned()
+        }
+        TlsProblem::Demanded => {
+            "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder with ca.pem, cert.pem and key.pem".to_owned()
+        }
+        TlsProblem::Failed { .. } => "`docker info` with the same environment says more".to_owned(),
     }
 }
 

@@ -79,9 +79,9 @@ impl Host<'_> {
         will_create: bool,
     ) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), ClusterError> {
         match self.engine_at(&record.engine, &record.endpoint, record.spec.engine, will_create).await {
-            Err(source @ (EngineError::Unreachable { .. } | EngineError::NotInstalled { .. })) => {
-                Err(ClusterError::EngineAway { name: record.name.clone(), source })
-            }
+            Err(
+                source @ (EngineError::Unreachable { .. } | EngineError::Tls { .. } | EngineError::NotInstalled { .. }),
+            ) => Err(ClusterError::EngineAway { name: record.name.clone(), source }),
             connected => Ok(connected?),
         }
     }
@@ -104,6 +104,9 @@ impl Host<'_> {
             // An address alone does not say what should answer there.
             Err(EngineError::Unreachable { endpoint, reason, .. }) if at.is_some() => {
                 Err(EngineError::Unreachable { engine: kind.to_owned(), endpoint, reason })
+            }
+            Err(EngineError::Tls { endpoint, problem, .. }) if at.is_some() => {
+                Err(EngineError::Tls { engine: kind.to_owned(), endpoint, problem })
             }
             connected => connected,
         }

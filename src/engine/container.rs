@@ -18,6 +18,8 @@ mod lost;
 mod save;
 mod service;
 mod state;
+mod tls;
+mod transport;
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -62,6 +62,7 @@ impl FakeEngine {
             endpoint: format!("fake:{}", folder.path().display()),
             rootless: false,
             privilege: "none needed".into(),
+            host: None,
         };
         Self { folder, info, programs: BTreeMap::new() }
     }

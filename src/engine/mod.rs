@@ -53,6 +53,9 @@ pub struct EngineInfo {
     pub rootless: bool,
     /// How far the node is privileged there, in words, such as `privileged` or `all capabilities`.
     pub privilege: String,
+    /// The host that the ports of its nodes are on, a name or an address; none: this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 /// A port of the host that leads to a port of the node.
@@ -231,6 +234,67 @@ pub struct NodeStats {
     pub cpu_nanos: u64,
 }
 
+/// Why a connection to an engine is not safe, so that there is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TlsProblem {
+    /// A file that it needs is not there.
+    #[error("{} is missing", path.display())]
+    MissingFile {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A file does not have what it should.
+    #[error("{} cannot be used: {reason}", path.display())]
+    UnusableFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nobody who is trusted signed the engine's certificate.
+    #[error("its certificate was not signed by {}", trusted(authority.as_deref()))]
+    UnknownAuthority {
+        /// The file with the authority that counts; none: those of this system.
+        authority: Option<PathBuf>,
+    },
+    /// The engine's certificate has expired.
+    #[error("its certificate has expired")]
+    Expired,
+    /// The engine's certificate is of the future.
+    #[error("its certificate is not valid yet")]
+    NotYetValid,
+    /// The engine's certificate is for others.
+    #[error("its certificate is not for {host}")]
+    OtherName {
+        /// The host that was asked.
+        host: String,
+    },
+    /// The engine does not accept who calls.
+    #[error("it does not accept the certificate of {} ({reason})", folder.display())]
+    Refused {
+        /// The folder with the certificate.
+        folder: PathBuf,
+        /// The name of the engine's alert.
+        reason: String,
+    },
+    /// What answers speaks something else.
+    #[error("what answers there does not speak TLS")]
+    NotSpoken,
+    /// What answers speaks TLS and was asked without.
+    #[error("what answers there speaks TLS alone")]
+    Demanded,
+    /// Anything else.
+    #[error("{reason}")]
+    Failed {
+        /// The words of the library or the system.
+        reason: String,
+    },
+}
+
+fn trusted(authority: Option<&std::path::Path>) -> String {
+    authority.map_or_else(|| "an authority that this system trusts".to_owned(), |file| file.display().to_string())
+}
+
 /// Why an engine could not do something. The text says what was tried; hints are added at the edge.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -249,6 +313,16 @@ pub enum EngineError {
         endpoint: String,
         /// The system's words.
         reason: String,
+    },
+    /// There is no safe connection to it.
+    #[error("{engine}'s API at {endpoint} cannot be used with TLS: {problem}")]
+    Tls {
+        /// `podman` or `docker`.
+        engine: String,
+        /// Where it was tried.
+        endpoint: String,
+        /// Why not.
+        problem: Box<TlsProblem>,
     },
     /// The engine runs, but refuses what a node needs.
     #[error("{engine} cannot run privileged containers: {reason}")]

@@ -8,6 +8,7 @@ use reqwest::header::HOST;
 use reqwest::{Certificate, Client, ClientBuilder, Identity, StatusCode};
 
 use super::{ApiTrust, ProbeError, Prober};
+use crate::tls;
 
 /// The host that the ingress itself answers, as the node contract has it.
 const HEALTH_HOST: &str = "healthz.sandbar.internal";
@@ -92,18 +93,13 @@ fn builder(deadline: Duration) -> ClientBuilder {
 /// Tells an answer with a wrong certificate from no answer.
 fn failure(target: &str, error: &reqwest::Error) -> ProbeError {
     let target = target.to_owned();
+    let certificate = match tls::cause(error) {
+        Some(error @ rustls::Error::InvalidCertificate(_)) => Some(error.to_string()),
+        _ => None,
+    };
     let mut innermost: &dyn std::error::Error = error;
-    let mut certificate = None;
-    loop {
-        let wrapped = innermost.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = wrapped.and_then(|inner| inner.downcast_ref::<rustls::Error>()).or(innermost.downcast_ref());
-        if let Some(error @ rustls::Error::InvalidCertificate(_)) = tls {
-            certificate = Some(error.to_string());
-        }
-        match innermost.source() {
-            Some(source) => innermost = source,
-            None => break,
-        }
+    while let Some(source) = innermost.source() {
+        innermost = source;
     }
     match certificate {
         Some(reason) => ProbeError::SomeoneElse { target, reason },

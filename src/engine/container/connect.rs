@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::description::{docker, podman};
 use super::endpoint::{CallError, Endpoint};
 use super::find::{self, Candidate, Step};
-use super::{ContainerEngine, create, service};
+use super::{ContainerEngine, create, service, transport};
 use crate::engine::{EngineError, EngineInfo};
 use crate::env::Env;
 use crate::platform::Platform;
@@ -17,6 +17,8 @@ use crate::process::Program;
 
 /// How long a socket may take that exists. One that systemd activates starts a Podman first.
 const PING: Duration = Duration::from_millis(900);
+/// How long an engine may take that is on a network, its host's name and TLS included.
+const PING_FAR: Duration = Duration::from_secs(10);
 /// How long a rootless Podman may take to describe itself, which costs it several programs.
 const DESCRIBE: Duration = Duration::from_secs(5);
 /// bollard's own deadline is out of the way: each call has one of its own.
@@ -32,7 +34,7 @@ pub enum EngineChoice {
     Podman,
     /// Docker alone.
     Docker,
-    /// The one at this address, `unix:///path` or `tcp://host:port`.
+    /// The one at this address, such as `unix:///path` or `tcp://host:port`.
     At(String),
 }
 
@@ -141,20 +143,26 @@ async fn reach(candidate: &Candidate, env: &Env) -> Result<ContainerEngine, Engi
         endpoint: find::with_name(&endpoint.to_string(), named.as_deref()),
         reason,
     };
-    let pong = endpoint.ping(PING).await.map_err(|error| {
-        let reason = match error {
-            CallError::Lost(words) | CallError::Malformed(words) => words,
-            CallError::Status(status, words) => format!("HTTP status {status}: {words}"),
-        };
-        unreachable(engine, reason)
+    let patience = if matches!(endpoint, Endpoint::Unix(_)) { PING } else { PING_FAR };
+    let pong = endpoint.ping(patience).await.map_err(|error| match error {
+        CallError::Lost(words) | CallError::Malformed(words) => unreachable(engine, words),
+        CallError::Status(status, words) => unreachable(engine, format!("HTTP status {status}: {words}")),
+        CallError::Tls(problem) => EngineError::Tls {
+            engine: (*engine).to_owned(),
+            endpoint: find::with_name(&endpoint.to_string(), named.as_deref()),
+            problem: Box::new(problem),
+        },
     })?;
     let kind = if pong.podman.is_some() { "podman" } else { "docker" };
     let version = client_version(&pong.api);
     let docker = match endpoint {
         Endpoint::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), NO_DEADLINE_SECONDS, &version),
-        Endpoint::Tcp(address) => {
-            Docker::connect_with_http(&format!("http://{address}"), NO_DEADLINE_SECONDS, &version)
-        }
+        Endpoint::Tcp(_) => Docker::connect_with_custom_transport(
+            transport::over(endpoint),
+            Some("http://engine"),
+            NO_DEADLINE_SECONDS,
+            &version,
+        ),
     };
     let docker = docker.map_err(|error| unreachable(kind, error.to_string()))?;
     let info = EngineInfo {
@@ -163,6 +171,7 @@ async fn reach(candidate: &Candidate, env: &Env) -> Result<ContainerEngine, Engi
         endpoint: endpoint.to_string(),
         rootless: *rootless,
         privilege: create::Privilege::of(*rootless).words().to_owned(),
+        host: endpoint.elsewhere().await,
     };
     let local = if kind == "podman" && named.is_none() {
         find::program("podman", env).map(|path| local(path, env))

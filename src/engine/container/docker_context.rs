@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::tls::Material;
 use crate::env::Env;
 
 /// The context that is none: `DOCKER_HOST`, or the usual socket.
@@ -42,12 +43,19 @@ struct Meta {
 struct MetaEndpoint {
     #[serde(rename = "Host", default)]
     host: String,
+    #[serde(rename = "SkipTLSVerify", default)]
+    skip_tls_verify: bool,
+}
+
+/// The folder of the Docker client's settings.
+pub(super) fn folder(env: &Env) -> Option<PathBuf> {
+    env.docker_config.clone().or_else(|| Some(env.home.as_ref()?.join(".docker")))
 }
 
 /// The context that `DOCKER_CONTEXT` or else the client's settings choose; none where that is the default one. Settings
 /// that cannot be read choose none: they are another program's, which says more about them.
 pub(super) fn chosen(env: &Env) -> Option<Chosen> {
-    let folder = env.docker_config.clone().or_else(|| Some(env.home.as_ref()?.join(".docker")))?;
+    let folder = folder(env)?;
     let (name, by_environment) = match &env.docker_context {
         Some(name) => (name.clone(), true),
         None => (current(&folder.join("config.json"))?, false),
@@ -67,13 +75,8 @@ fn current(file: &Path) -> Option<String> {
 }
 
 impl Chosen {
-    /// Whether it has certificates of its own, so that its engine speaks TLS.
-    pub fn has_certificates(&self) -> bool {
-        self.folder.join("contexts/tls").join(digest(&self.name)).join("docker").is_dir()
-    }
-
-    /// The address of its engine, or why there is none.
-    pub fn host(&self) -> Result<String, String> {
+    /// The address of its engine and what makes it safe, or why there is none.
+    pub fn engine(&self) -> Result<(String, Option<Material>), String> {
         let file = self.folder.join("contexts/meta").join(digest(&self.name)).join("meta.json");
         let text = match fs_err::read_to_string(&file) {
             Ok(text) => text,
@@ -83,8 +86,13 @@ impl Chosen {
             Err(error) => return Err(error.to_string()),
         };
         let meta: Meta = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
-        let host = meta.endpoints.get("docker").map(|endpoint| endpoint.host.clone()).unwrap_or_default();
-        if host.is_empty() { Err(format!("{} names no host", file.display())) } else { Ok(host) }
+        let endpoint = meta.endpoints.get("docker").filter(|endpoint| !endpoint.host.is_empty());
+        let endpoint = endpoint.ok_or_else(|| format!("{} names no host", file.display()))?;
+        let certificates = self.folder.join("contexts/tls").join(digest(&self.name)).join("docker");
+        // The client speaks TLS where there are certificates, or where it is told not to look at the engine's.
+        let tls = (certificates.is_dir() || endpoint.skip_tls_verify)
+            .then_some(Material { folder: certificates, verify: !endpoint.skip_tls_verify });
+        Ok((endpoint.host.clone(), tls))
     }
 }
 
@@ -143,22 +151,26 @@ pub(super) mod tests {
     #[test]
     fn a_context_leads_to_an_address_or_says_why_not() {
         let folder = tempfile::tempdir().unwrap();
-        let host = |name: &str| {
+        let engine = |name: &str| {
             let folder = folder.path().to_owned();
-            Chosen { name: name.into(), by_environment: true, folder }.host()
+            Chosen { name: name.into(), by_environment: true, folder }.engine()
         };
         let colima = r#"{"Name":"colima","Metadata":{"Description":"colima"},
             "Endpoints":{"docker":{"Host":"unix:///home/me/.colima/default/docker.sock","SkipTLSVerify":false}}}"#;
         context(folder.path(), "colima", colima);
-        assert_eq!(host("colima").unwrap(), "unix:///home/me/.colima/default/docker.sock");
-        let colima = Chosen { name: "colima".into(), by_environment: true, folder: folder.path().to_owned() };
-        assert!(!colima.has_certificates());
-        write(folder.path(), &format!("contexts/tls/{}/docker/ca.pem", digest("colima")), "");
-        assert!(colima.has_certificates());
-        assert_eq!(host("none").unwrap_err(), format!("there is no such context in {}", folder.path().display()));
+        assert_eq!(engine("colima").unwrap(), ("unix:///home/me/.colima/default/docker.sock".to_owned(), None));
+        let secure = r#"{"Name":"secure","Endpoints":{"docker":{"Host":"tcp://far:2376"}}}"#;
+        context(folder.path(), "secure", secure);
+        let tls = format!("contexts/tls/{}/docker", digest("secure"));
+        write(folder.path(), &format!("{tls}/ca.pem"), "");
+        let material = Material { folder: folder.path().join(tls), verify: true };
+        assert_eq!(engine("secure").unwrap(), ("tcp://far:2376".to_owned(), Some(material.clone())));
+        context(folder.path(), "secure", &secure.replace("2376\"", "2376\",\"SkipTLSVerify\":true"));
+        assert_eq!(engine("secure").unwrap().1, Some(Material { verify: false, ..material }));
+        assert_eq!(engine("none").unwrap_err(), format!("there is no such context in {}", folder.path().display()));
         context(folder.path(), "bare", r#"{"Name":"bare","Endpoints":{"kubernetes":{"Host":"https://k"}}}"#);
-        assert!(host("bare").unwrap_err().ends_with("/meta.json names no host"));
+        assert!(engine("bare").unwrap_err().ends_with("/meta.json names no host"));
         context(folder.path(), "torn", r#"{"Name":"torn","#);
-        assert!(host("torn").unwrap_err().contains("/meta.json: EOF"), "{:?}", host("torn"));
+        assert!(engine("torn").unwrap_err().contains("/meta.json: EOF"), "{:?}", engine("torn"));
     }
 }

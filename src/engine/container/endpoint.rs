@@ -16,21 +16,44 @@ use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use super::failure::chain;
+use super::tls::{self, Material};
+use crate::engine::TlsProblem;
 
 /// Address of an engine's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Endpoint {
     /// A UNIX socket.
     Unix(PathBuf),
-    /// `host:port`, plain HTTP.
-    Tcp(String),
+    /// A host and a port.
+    Tcp(Tcp),
+}
+
+/// An address of the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tcp {
+    /// `host:port`.
+    pub address: String,
+    /// What makes it safe; none is plain HTTP.
+    pub tls: Option<Material>,
+}
+
+impl Tcp {
+    /// The host alone, without the brackets of an IPv6 address.
+    pub fn host(&self) -> &str {
+        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
-            Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Tcp(Tcp { address, tls: None }) => write!(f, "tcp://{address}"),
+            Self::Tcp(Tcp { address, tls: Some(material) }) => write!(f, "tcp://{address}?{material}"),
         }
     }
 }
@@ -51,17 +74,22 @@ pub(super) struct Pong {
 pub(super) enum CallError {
     /// No connection, or it was lost.
     Lost(String),
+    /// There is no safe connection.
+    Tls(TlsProblem),
     /// The engine answered with an error.
     Status(u16, String),
     /// The answer cannot be understood.
     Malformed(String),
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// Bytes both ways.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Endpoint {
     /// Understands `unix:///path`, `/path`, `tcp://host:port` and `http://host:port`; a port left out is Docker's 2375.
+    /// `tcp://host:port?certs=/folder` and `https://host:port?certs=/folder` have TLS, Docker's 2376 where the port is left
+    /// out; this is also how a cluster remembers where it was made.
     pub fn parse(text: &str) -> Result<Self, String> {
         let absolute = |path: &str| {
             let path = PathBuf::from(path);
@@ -69,10 +97,46 @@ impl Endpoint {
         };
         match text.split_once("://") {
             Some(("unix", path)) => absolute(path),
-            Some(("tcp" | "http", address)) => Ok(Self::Tcp(with_port(address.trim_end_matches('/')))),
+            Some(("tcp" | "http" | "https", address)) => {
+                let (address, query) = address.split_once('?').map_or((address, None), |(a, query)| (a, Some(query)));
+                let tls = query.map(Material::parse).transpose().map_err(|reason| format!("{text}: {reason}"))?;
+                Ok(Self::tcp(address, tls))
+            }
             Some((scheme, _)) => Err(format!("{scheme}:// is not supported; unix:// and tcp:// are")),
             None => absolute(text),
         }
+    }
+
+    /// That address of the network; a port left out is Docker's.
+    pub fn tcp(address: &str, tls: Option<Material>) -> Self {
+        let port = if tls.is_some() { 2376 } else { 2375 };
+        Self::Tcp(Tcp { address: with_port(address.trim_end_matches('/'), port), tls })
+    }
+
+    /// The same with TLS, where it is an address of the network.
+    pub fn with_tls(self, tls: Material, text: &str) -> Self {
+        match self {
+            // A port that was left out is another one.
+            Self::Tcp(Tcp { tls: None, .. }) => {
+                let address = text.split_once("://").map_or(text, |(_, address)| address);
+                Self::tcp(address, Some(tls))
+            }
+            other => other,
+        }
+    }
+
+    /// The host that published ports are on, where that is not this machine.
+    pub async fn elsewhere(&self) -> Option<String> {
+        let Self::Tcp(tcp) = self else { return None };
+        // One that does not resolve by now is one that answered a moment ago.
+        let here = match tokio::net::lookup_host(tcp.address.as_str()).await {
+            Ok(mut addresses) => addresses.all(|address| address.ip().is_loopback()),
+            Err(error) => {
+                tracing::debug!(%error, address = tcp.address, "taken for another machine");
+                false
+            }
+        };
+        (!here).then(|| tcp.host().to_owned())
     }
 
     /// Asks whether the engine is there, and what it is.
@@ -124,14 +188,31 @@ impl Endpoint {
         }
     }
 
-    async fn connect(&self) -> std::io::Result<Pin<Box<dyn Stream>>> {
+    /// A connection to it, safe where that is asked for.
+    pub async fn connect(&self) -> Result<Pin<Box<dyn Stream>>, CallError> {
+        let lost = |error: std::io::Error| CallError::Lost(error.to_string());
         Ok(match self {
             #[cfg(unix)]
-            Self::Unix(path) => Box::pin(tokio::net::UnixStream::connect(path).await?),
+            Self::Unix(path) => Box::pin(tokio::net::UnixStream::connect(path).await.map_err(lost)?),
             #[cfg(not(unix))]
-            Self::Unix(_) => return Err(std::io::ErrorKind::Unsupported.into()),
-            Self::Tcp(address) => Box::pin(tokio::net::TcpStream::connect(address.as_str()).await?),
+            Self::Unix(_) => return Err(lost(std::io::ErrorKind::Unsupported.into())),
+            Self::Tcp(tcp) => {
+                let stream = TcpStream::connect(tcp.address.as_str()).await.map_err(lost)?;
+                match &tcp.tls {
+                    Some(material) => Box::pin(material.secure(stream, tcp.host()).await.map_err(CallError::Tls)?),
+                    None => Box::pin(stream),
+                }
+            }
         })
+    }
+
+    /// What an error of a connection says of TLS, or that it was lost.
+    fn broken(&self, error: &(dyn std::error::Error + 'static)) -> CallError {
+        let problem = match self {
+            Self::Tcp(Tcp { tls: Some(material), .. }) => material.problem(error, ""),
+            _ => None,
+        };
+        problem.map_or_else(|| CallError::Lost(chain(error)), CallError::Tls)
     }
 
     /// One request on a connection of its own.
@@ -141,10 +222,9 @@ impl Endpoint {
         path: &str,
         body: Option<String>,
     ) -> Result<(Response<Incoming>, tokio::task::JoinHandle<()>), CallError> {
-        let lost = |error: &dyn fmt::Display| CallError::Lost(error.to_string());
-        let stream = self.connect().await.map_err(|error| lost(&error))?;
+        let stream = self.connect().await?;
         let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(&error))?;
         let driver = tokio::spawn(async move {
             // Its error, if any, is the answer's too.
             let _ = connection.with_upgrades().await;
@@ -161,19 +241,23 @@ impl Endpoint {
         let request = request
             .body(Full::new(Bytes::from(body.unwrap_or_default())))
             .map_err(|error| CallError::Malformed(error.to_string()))?;
-        let response = sender.send_request(request).await.map_err(|error| lost(&error))?;
+        // Under TLS 1.3 an engine tells only now that it does not accept who calls.
+        let response = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
         if !upgrade && !response.status().is_success() {
             let status = response.status().as_u16();
-            let bytes = read(response).await?;
-            return Err(CallError::Status(status, message(&bytes)));
+            let words = message(&read(response).await?);
+            if tls::is_demanded(status, &words) {
+                return Err(CallError::Tls(TlsProblem::Demanded));
+            }
+            return Err(CallError::Status(status, words));
         }
         Ok((response, driver))
     }
 }
 
-fn with_port(address: &str) -> String {
+fn with_port(address: &str, port: u16) -> String {
     let host_alone = address.ends_with(']') || !address.contains(':');
-    if host_alone { format!("{address}:2375") } else { address.to_owned() }
+    if host_alone { format!("{address}:{port}") } else { address.to_owned() }
 }
 
 /// The version in `Docker/20.10.24+dfsg1 (linux)`, without what a distribution adds to it.
@@ -201,19 +285,41 @@ mod tests {
     #[test]
     fn addresses_are_understood_as_the_engines_own_clients_do() {
         let unix = |path: &str| Ok(Endpoint::Unix(path.into()));
+        let tcp = |address: &str, tls| Ok(Endpoint::Tcp(Tcp { address: address.into(), tls }));
+        let certs = |folder: &str, verify| Some(Material { folder: folder.into(), verify });
         let cases = [
             ("unix:///run/podman/podman.sock", unix("/run/podman/podman.sock")),
             ("/run/docker.sock", unix("/run/docker.sock")),
-            ("tcp://127.0.0.1:2375/", Ok(Endpoint::Tcp("127.0.0.1:2375".into()))),
-            ("tcp://engine", Ok(Endpoint::Tcp("engine:2375".into()))),
-            ("tcp://[::1]", Ok(Endpoint::Tcp("[::1]:2375".into()))),
-            ("tcp://[::1]:1", Ok(Endpoint::Tcp("[::1]:1".into()))),
+            ("tcp://127.0.0.1:2375/", tcp("127.0.0.1:2375", None)),
+            ("tcp://engine", tcp("engine:2375", None)),
+            ("tcp://[::1]", tcp("[::1]:2375", None)),
+            ("tcp://[::1]:1", tcp("[::1]:1", None)),
+            ("tcp://engine?certs=/certs/client", tcp("engine:2376", certs("/certs/client", true))),
+            ("https://engine:1/?certs=/a%26b&verify=false", tcp("engine:1", certs("/a&b", false))),
+            ("tcp://engine?certs=a", Err("tcp://engine?certs=a: a is not an absolute path".into())),
+            ("tcp://engine?tls=1", Err("tcp://engine?tls=1: \"tls=1\" is not certs=FOLDER".into())),
             ("ssh://core@host", Err("ssh:// is not supported; unix:// and tcp:// are".into())),
             ("unix://relative", Err("unix://relative is not an absolute path".into())),
         ];
         for (text, expected) in cases {
             assert_eq!(Endpoint::parse(text), expected, "{text}");
+            // What a cluster remembers leads to the same place.
+            if let Ok(endpoint) = expected {
+                assert_eq!(Endpoint::parse(&endpoint.to_string()), Ok(endpoint), "{text}");
+            }
         }
+    }
+
+    #[test]
+    fn a_host_stands_alone() {
+        let host = |text: &str| match Endpoint::parse(text) {
+            Ok(Endpoint::Tcp(tcp)) => tcp.host().to_owned(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            [host("tcp://docker:2376"), host("tcp://[fd00::1]"), host("tcp://10.0.0.1")],
+            ["docker", "fd00::1", "10.0.0.1"]
+        );
     }
 
     #[test]

@@ -46,6 +46,11 @@ impl Attempt<'_> {
     pub fn call_failed(&self, error: &CallError) -> EngineError {
         match error {
             CallError::Lost(words) => self.unreachable(words),
+            CallError::Tls(problem) => EngineError::Tls {
+                engine: self.engine.to_owned(),
+                endpoint: self.endpoint.to_owned(),
+                problem: Box::new(problem.clone()),
+            },
             CallError::Status(status, words) => self.refused(*status, words),
             CallError::Malformed(words) => self.refused(0, &format!("its answer makes no sense: {words}")),
         }

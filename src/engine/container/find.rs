@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::docker_context::{self, Chosen};
 use super::endpoint::Endpoint;
+use super::tls::Material;
 use super::{ConnectOptions, EngineChoice, service};
 use crate::engine::EngineError;
 use crate::env::Env;
@@ -99,7 +100,7 @@ impl Look<'_> {
             return vec![self.named("podman", text, "CONTAINER_HOST")];
         }
         if let Some(text) = self.env.docker_host.as_ref().filter(|_| docker) {
-            return vec![self.plain("docker", text, "DOCKER_HOST", self.env.docker_tls_verify)];
+            return vec![self.named_with("docker", text, "DOCKER_HOST", self.tls_of_environment())];
         }
         let context = if docker { docker_context::chosen(self.env) } else { None };
         if let Some(context) = context.as_ref().filter(|context| context.by_environment) {
@@ -143,22 +144,33 @@ impl Look<'_> {
         }
     }
 
-    /// The same, unless it would have to be TLS: plain HTTP to such a port says nothing that helps.
-    fn plain(&self, engine: &'static str, text: &str, by: &str, tls: bool) -> Step {
-        match self.named(engine, text, by) {
-            Step::Ask(Candidate { endpoint: Endpoint::Tcp(_), .. }) if tls => Step::Fail(EngineError::Unreachable {
-                engine: engine.to_owned(),
-                endpoint: with_name(text, Some(by)),
-                reason: "TLS is not supported; unix:// and tcp:// without it are".to_owned(),
-            }),
-            step => step,
+    /// The same with TLS, which only an address of the network has.
+    fn named_with(&self, engine: &'static str, text: &str, by: &str, tls: Option<Material>) -> Step {
+        match (self.named(engine, text, by), tls) {
+            (Step::Ask(candidate), Some(tls)) => {
+                Step::Ask(Candidate { endpoint: candidate.endpoint.with_tls(tls, text), ..candidate })
+            }
+            (step, _) => step,
         }
+    }
+
+    /// What Docker's client takes for TLS from the environment.
+    fn tls_of_environment(&self) -> Option<Material> {
+        let Env { docker_tls, docker_tls_verify, .. } = self.env;
+        if !docker_tls && !docker_tls_verify {
+            return None;
+        }
+        let usual = || docker_context::folder(self.env);
+        let folder = self.env.docker_cert_path.clone().or_else(usual)?;
+        // The cluster will be asked for from other folders.
+        let folder = std::path::absolute(&folder).unwrap_or(folder);
+        Some(Material { folder, verify: *docker_tls_verify })
     }
 
     fn of_context(&self, context: &Chosen) -> Step {
         let by = format!("context {}", context.name);
-        match context.host() {
-            Ok(host) => self.plain("docker", &host, &by, context.has_certificates()),
+        match context.engine() {
+            Ok((host, tls)) => self.named_with("docker", &host, &by, tls),
             Err(reason) => Step::Fail(EngineError::Unreachable { engine: "docker".into(), endpoint: by, reason }),
         }
     }
@@ -381,11 +393,16 @@ mod tests {
         assert_eq!(laptop.any(), [missing]);
         laptop.env.docker_host = Some("tcp://engine:2375".into());
         assert_eq!(laptop.any(), ["docker:tcp://engine:2375 (DOCKER_HOST)"]);
+        laptop.env.docker_tls = true;
+        laptop.env.docker_host = Some("tcp://engine".into());
+        assert_eq!(laptop.any(), ["docker:tcp://engine:2376?certs=~/.docker&verify=false (DOCKER_HOST)"]);
         laptop.env.docker_tls_verify = true;
-        let refused = "fail:docker is installed, but its API at tcp://engine:2375 (DOCKER_HOST) does not answer: TLS is not \
-                       supported; unix:// and tcp:// without it are";
-        assert_eq!(laptop.any(), [refused]);
-        laptop.env.docker_tls_verify = false;
+        laptop.env.docker_cert_path = Some("/certs/client".into());
+        assert_eq!(laptop.any(), ["docker:tcp://engine:2376?certs=/certs/client (DOCKER_HOST)"]);
+        laptop.env.docker_host = Some("unix:///run/d.sock".into());
+        assert_eq!(laptop.any(), ["docker:unix:///run/d.sock (DOCKER_HOST)"]);
+        laptop.env.docker_host = Some("tcp://engine:2375".into());
+        (laptop.env.docker_tls, laptop.env.docker_tls_verify) = (false, false);
         laptop.env.container_host = Some("unix:///run/user/7/p.sock".into());
         assert_eq!(laptop.any(), ["podman:unix:///run/user/7/p.sock (CONTAINER_HOST)!"]);
         // Each variable is about its own engine.
