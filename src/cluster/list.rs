@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::host::Host;
 use super::probe::Prober;
 use super::{Addresses, ClusterError, Lifecycle};
-use crate::engine::{Engine, LABEL_CLUSTER, NodeState};
+use crate::engine::{Engine, EngineInfo, LABEL_CLUSTER, NodeState};
 use crate::spec::{API_NODE_PORT, ClusterName, EngineChoice, HTTP_NODE_PORT, HTTPS_NODE_PORT};
 use crate::store::{Ports, Record};
 use crate::ui::reporter::Event;
@@ -56,18 +56,18 @@ pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> 
         engines.insert(Place::default());
     }
     // Two engines can have a cluster of the same name each.
-    let mut nodes: BTreeMap<(Place, String), (String, NodeState)> = BTreeMap::new();
+    let mut nodes: BTreeMap<(Place, String), (EngineInfo, NodeState)> = BTreeMap::new();
     let mut silent = Vec::new();
     for place in engines {
         let listed = match host.engine_at(&place.0, &place.1, EngineChoice::Auto, false).await {
-            Ok((engine, _)) => engine.list_nodes().await.map(|nodes| (engine.info().kind.clone(), nodes)),
+            Ok((engine, _)) => engine.list_nodes().await.map(|nodes| (engine.info().clone(), nodes)),
             Err(error) => Err(error),
         };
         match listed {
-            Ok((kind, list)) => {
+            Ok((info, list)) => {
                 for node in list.into_iter().filter(|node| host.is_own(&node.labels)) {
                     if let Some(name) = node.labels.get(LABEL_CLUSTER) {
-                        nodes.insert((place.clone(), name.clone()), (kind.clone(), node));
+                        nodes.insert((place.clone(), name.clone()), (info.clone(), node));
                     }
                 }
             }
@@ -91,20 +91,20 @@ pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> 
             engine: record.engine.clone(),
             kubernetes_version: record.kubernetes_version.clone(),
             context: record.name.resource(),
-            addresses: Addresses::new(&record.name, record.spec.listen_address, record.ports),
+            addresses: Addresses::new(&record.name, record.host.as_deref(), record.spec.listen_address, record.ports),
             created: Some(record.created),
             expires: record.expires,
             ephemeral: record.ephemeral,
         }));
     }
-    for ((_, name), (kind, node)) in nodes {
+    for ((_, name), (info, node)) in nodes {
         let Ok(name) = name.parse::<ClusterName>() else { continue };
         summaries.push(ClusterSummary {
             state: Lifecycle::Orphaned,
-            engine: kind,
+            addresses: addresses_of(&name, info.host.as_deref(), &node),
+            engine: info.kind,
             kubernetes_version: None,
             context: name.resource(),
-            addresses: addresses_of(&name, &node),
             created: node.created.parse().ok(),
             expires: None,
             ephemeral: false,
@@ -150,17 +150,17 @@ pub async fn find(host: &Host<'_>, name: &ClusterName) -> Result<Found, ClusterE
     let node = engine.inspect_node(&name.resource()).await?.filter(|node| host.is_own(&node.labels));
     let Some(state) = Lifecycle::of(record.as_ref(), node.as_ref()) else { return Err(missing()?) };
     let addresses = match (&record, &node) {
-        (Some(record), _) => Addresses::new(name, record.spec.listen_address, record.ports),
-        (None, Some(node)) => addresses_of(name, node),
+        (Some(record), _) => Addresses::new(name, record.host.as_deref(), record.spec.listen_address, record.ports),
+        (None, Some(node)) => addresses_of(name, engine.info().host.as_deref(), node),
         (None, None) => return Err(missing()?),
     };
     Ok(Found { record, node, engine, prober, state, addresses })
 }
 
-fn addresses_of(name: &ClusterName, node: &NodeState) -> Addresses {
+fn addresses_of(name: &ClusterName, host: Option<&str>, node: &NodeState) -> Addresses {
     let find = |node_port: u16| node.ports.iter().find(|forward| forward.node_port == node_port);
     let port = |node_port: u16| find(node_port).map_or(0, |forward| forward.host_port);
     let listen = find(API_NODE_PORT).map_or(std::net::Ipv4Addr::LOCALHOST.into(), |forward| forward.host_address);
     let ports = Ports { api: port(API_NODE_PORT), http: port(HTTP_NODE_PORT), https: port(HTTPS_NODE_PORT) };
-    Addresses::new(name, listen, ports)
+    Addresses::new(name, host, listen, ports)
 }

@@ -1,6 +1,7 @@
 //! What the engine is asked to make for a cluster. Pure.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -74,23 +75,25 @@ pub(super) fn networks_of(labels: &Labels) -> Option<Networks> {
     Some(Networks { cluster: cluster.parse().ok()?, service: service.parse().ok()? })
 }
 
-/// What the engine is asked to make.
+/// What the engine is asked to make; `host` is where its ports are, if that is not this machine.
 #[must_use]
 pub(super) fn node_spec(
     spec: &ClusterSpec,
+    host: Option<&str>,
     ports: Ports,
     networks: Networks,
     inputs: &[InputFile],
     labels: Labels,
 ) -> NodeSpec {
-    let forward = |host_port, node_port| PortForward { host_address: spec.listen_address, host_port, node_port };
+    let host_address = listens_at(spec, host);
+    let forward = |host_port, node_port| PortForward { host_address, host_port, node_port };
     let mut forwards = vec![
         forward(ports.api, API_NODE_PORT),
         forward(ports.http, HTTP_NODE_PORT),
         forward(ports.https, HTTPS_NODE_PORT),
     ];
     forwards.extend(spec.extra_ports.iter().map(|port| forward(port.host, port.node)));
-    let mut files = vec![("/etc/sandbar/config.yaml".into(), FILE_MODE, config(spec, ports, networks))];
+    let mut files = vec![("/etc/sandbar/config.yaml".into(), FILE_MODE, config(spec, host, ports, networks))];
     files.extend(inputs.iter().map(|file| (file.path.clone(), FILE_MODE, file.content.clone())));
     NodeSpec {
         name: spec.name.resource(),
@@ -105,8 +108,18 @@ pub(super) fn node_spec(
     }
 }
 
+/// The address at which the engine's host listens. Its loopback cannot be reached from here, and what other addresses it
+/// has, and keeps, only it knows.
+fn listens_at(spec: &ClusterSpec, host: Option<&str>) -> IpAddr {
+    match (host, spec.listen_address) {
+        (Some(_), IpAddr::V4(address)) if address.is_loopback() => Ipv4Addr::UNSPECIFIED.into(),
+        (Some(_), IpAddr::V6(address)) if address.is_loopback() => Ipv6Addr::UNSPECIFIED.into(),
+        (_, address) => address,
+    }
+}
+
 /// The node's configuration file. JSON, which is YAML.
-fn config(spec: &ClusterSpec, ports: Ports, networks: Networks) -> Vec<u8> {
+fn config(spec: &ClusterSpec, host: Option<&str>, ports: Ports, networks: Networks) -> Vec<u8> {
     let mut config = json!({
         "node": {"hostnameOverride": spec.name},
         "dns": {"baseDomain": format!("{}.sandbar.internal", spec.name)},
@@ -121,8 +134,10 @@ fn config(spec: &ClusterSpec, ports: Ports, networks: Networks) -> Vec<u8> {
         },
     });
     // Loopback is in the certificate anyway, and "everywhere" is no name.
-    if !spec.listen_address.is_loopback() && !spec.listen_address.is_unspecified() {
-        config["apiServer"] = json!({"subjectAltNames": [spec.listen_address]});
+    let address = Some(spec.listen_address).filter(|address| !address.is_loopback() && !address.is_unspecified());
+    let names: Vec<String> = address.iter().map(ToString::to_string).chain(host.map(str::to_lowercase)).collect();
+    if !names.is_empty() {
+        config["apiServer"] = json!({"subjectAltNames": names});
     }
     let mut text = serde_json::to_vec_pretty(&config).unwrap_or_default();
     text.push(b'\n');
@@ -152,7 +167,7 @@ mod tests {
         let networks = Record::new(spec(), jiff::Timestamp::UNIX_EPOCH).networks;
         let ports = Ports { api: 6443, http: 8080, https: 443 };
         let spec = ClusterSpec { listen_address: "192.168.1.5".parse().unwrap(), ..spec() };
-        let made = node_spec(&spec, ports, networks, &[], labels(&spec, networks, "d", "h"));
+        let made = node_spec(&spec, None, ports, networks, &[], labels(&spec, networks, "d", "h"));
         insta::assert_snapshot!(String::from_utf8_lossy(&made.files[0].2), @r#"
         {
           "apiServer": {
@@ -187,7 +202,24 @@ mod tests {
         "#);
         assert_eq!(made.ports.iter().map(|port| port.node_port).collect::<Vec<_>>(), [6443, 80, 443]);
         assert_eq!(made.name, "sandbar-edge");
+        assert_eq!(made.ports[0].host_address, spec.listen_address);
         assert_eq!(networks_of(&made.labels), Some(networks));
         assert_eq!(networks_of(&Labels::new()), None);
+    }
+
+    #[test]
+    fn an_engine_elsewhere_opens_the_ports_to_those_who_reach_it() {
+        let networks = Record::new(spec(), jiff::Timestamp::UNIX_EPOCH).networks;
+        let names_and_address = |listen: &str, host: Option<&str>| {
+            let spec = ClusterSpec { listen_address: listen.parse().unwrap(), ..spec() };
+            let made = node_spec(&spec, host, Ports::default(), networks, &[], Labels::new());
+            let config: serde_json::Value = serde_json::from_slice(&made.files[0].2).unwrap();
+            (config["apiServer"]["subjectAltNames"].to_string(), made.ports[0].host_address.to_string())
+        };
+        let said = |names: &str, address: &str| (names.to_owned(), address.to_owned());
+        assert_eq!(names_and_address("127.0.0.1", None), said("null", "127.0.0.1"));
+        assert_eq!(names_and_address("127.0.0.1", Some("Docker")), said(r#"["docker"]"#, "0.0.0.0"));
+        assert_eq!(names_and_address("::1", Some("fd00::1")), said(r#"["fd00::1"]"#, "::"));
+        assert_eq!(names_and_address("10.0.0.2", Some("docker")), said(r#"["10.0.0.2","docker"]"#, "10.0.0.2"));
     }
 }

@@ -42,9 +42,11 @@ pub(super) fn choose(
 
 /// Ports that other clusters have where `record`'s listens: they are theirs also while they are stopped.
 pub(super) fn of_others(record: &Record, all: &[Record]) -> BTreeSet<u16> {
-    let others = all
-        .iter()
-        .filter(|other| other.name != record.name && overlap(other.spec.listen_address, record.spec.listen_address));
+    let others = all.iter().filter(|other| {
+        // Each host has ports of its own; on another one than this all clusters listen everywhere, or may.
+        let at_one_place = record.host.is_some() || overlap(other.spec.listen_address, record.spec.listen_address);
+        other.name != record.name && other.host == record.host && at_one_place
+    });
     let ports = |other: &Record| {
         let extra: Vec<u16> = other.spec.extra_ports.iter().map(|port| port.host).collect();
         [other.ports.api, other.ports.http, other.ports.https].into_iter().chain(extra)
@@ -102,6 +104,11 @@ mod tests {
         assert_eq!(avoided("::"), "1 2 3 11 12 13");
         assert_eq!(avoided("192.168.1.5"), "2 12");
         assert_eq!(of_others(&all[0], &all), [2, 12].into(), "not its own");
+        let there =
+            |name: &str, api: u16| Record { host: Some("docker".to_owned()), ..record(name, "127.0.0.1", api, 0) };
+        let all = [record("a", "127.0.0.1", 1, 11), there("d", 4)];
+        assert_eq!(of_others(&there("new", 5), &all), [4].into(), "another host has its own");
+        assert_eq!(of_others(&record("new", "127.0.0.1", 5, 15), &all), [1, 11].into());
     }
 
     #[test]

@@ -262,7 +262,7 @@ impl Attempt<'_> {
             self.make(&engine, &mut record, &steps, &inputs).await?;
         }
 
-        let addresses = Addresses::new(&self.spec.name, self.spec.listen_address, record.ports);
+        let addresses = Addresses::new(&self.spec.name, record.host.as_deref(), self.spec.listen_address, record.ports);
         let wait = Wait {
             host: self.host,
             engine: &engine,
@@ -389,7 +389,11 @@ impl Attempt<'_> {
         record.spec = self.spec.clone();
         record.files = files;
         self.request.lease.apply(&mut record, (self.host.now)());
+        if makes_node || known.is_none() {
+            record.host.clone_from(&engine.info().host);
+        }
         if makes_node {
+            self.tell_open_ports(&record);
             record.image_id = image.map(|image| image.id).unwrap_or_default();
             record.ports = self.choose_ports(&record, node.is_some(), &BTreeSet::new())?;
             let kind = if self.fresh { OperationKind::Create } else { OperationKind::Recreate };
@@ -445,7 +449,10 @@ impl Attempt<'_> {
     }
 
     async fn choose_networks(&self, engine: &Arc<dyn Engine>) -> Result<crate::store::Networks, ClusterError> {
-        let taken = networks::taken(&engine.subnets().await?, self.host.platform.routes(), self.host.reporter);
+        // Pods elsewhere never meet what this machine has routes to.
+        let elsewhere = engine.info().host.is_some();
+        let routes = if elsewhere { Ok(Vec::new()) } else { self.host.platform.routes() };
+        let taken = networks::taken(&engine.subnets().await?, routes, self.host.reporter);
         networks::choose(&self.spec, &taken).ok_or(ClusterError::NoNetworkLeft)
     }
 
@@ -459,7 +466,8 @@ impl Attempt<'_> {
                 .map_err(|purpose| ClusterError::NoPortLeft { address: self.spec.listen_address, purpose })?;
             let mut others = [chosen.api, chosen.http, chosen.https].into_iter();
             let unfit = others.find_map(|port| {
-                let look = if ours && ports::has(record.ports, port) { Look::Free } else { self.look(port) };
+                let known = (ours && ports::has(record.ports, port)) || record.host.is_some();
+                let look = if known { Look::Free } else { self.look(port) };
                 (look != Look::Free).then_some((port, look))
             });
             match unfit {
@@ -487,6 +495,17 @@ impl Attempt<'_> {
     fn goal(&self, record: &Record) -> Goal {
         let spec = effective(&self.spec, record.ports, record.networks);
         Goal { digest: digest(&spec, &record.files), fresh: self.fresh, recreate: self.recreate }
+    }
+
+    /// An engine elsewhere has to listen where this machine reaches it, and others may, too.
+    fn tell_open_ports(&self, record: &Record) {
+        if let Some(host) = record.host.as_ref().filter(|_| self.spec.listen_address.is_loopback()) {
+            let text = format!(
+                "the engine is on {host}: the cluster's ports are open there to everyone who reaches {host} \
+                 (--listen-address narrows that to one of its addresses)"
+            );
+            self.host.reporter.report(&Event::Note { text });
+        }
     }
 
     fn tell_missing_volume(&self, observed: &Observed) {
@@ -526,7 +545,8 @@ impl Attempt<'_> {
                 };
                 if ports::is_asked(&self.spec, port) || !steps.contains(&Step::CreateNode) || port == 0 {
                     let EngineError::PortTaken { .. } = error else { return Err(error.into()) };
-                    let holder = self.host.platform.port_holder(address, port);
+                    let here = record.host.is_none();
+                    let holder = here.then(|| self.host.platform.port_holder(address, port)).flatten();
                     return Err(ClusterError::PortTaken { port, address, holder });
                 }
                 refused.insert(port);
@@ -568,7 +588,8 @@ impl Attempt<'_> {
             Step::CreateNetwork => engine.create_network(&name, &labels()).await?,
             Step::CreateVolume => engine.create_volume(&name, &labels()).await?,
             Step::CreateNode => {
-                let made = node_spec(&self.spec, record.ports, record.networks, inputs, labels());
+                let made =
+                    node_spec(&self.spec, record.host.as_deref(), record.ports, record.networks, inputs, labels());
                 engine.create_node(&made).await?;
             }
             Step::UnpauseNode => engine.unpause_node(&name).await?,

@@ -85,11 +85,11 @@ impl Wait<'_> {
         client.extend(entry.client_key()?);
         let trust = ApiTrust { ca: entry.certificate_authority()?, client: Some(client) };
         let id = status.node.cluster_id.as_str();
-        let (http, https) = (self.addresses.http_socket(), self.addresses.https_socket());
+        let (http, https) = (self.addresses.http_place(), self.addresses.https_place());
         let (api, http, https) = tokio::try_join!(
             self.probe(|deadline| self.prober.api(&self.addresses.api, &trust, deadline)),
-            self.probe(|deadline| self.prober.ingress(http, false, id, deadline)),
-            self.probe(|deadline| self.prober.ingress(https, true, id, deadline)),
+            self.probe(|deadline| self.prober.ingress(&http, false, id, deadline)),
+            self.probe(|deadline| self.prober.ingress(&https, true, id, deadline)),
         )?;
         // All have the same deadline: the first in this order is the one to name.
         if let Some(unanswered) = api.or(http).or(https) {

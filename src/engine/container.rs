@@ -3,6 +3,7 @@
 //! A container is touched by its ID alone, after its labels were seen once: an ID never means another container, and
 //! labels never change, so nothing that is not ours is ever touched, and no look costs a second call.
 
+mod afar;
 mod capabilities;
 mod connect;
 mod create;
@@ -35,6 +36,7 @@ use bollard::query_parameters as query;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio_util::io::{ReaderStream, StreamReader};
 
+use self::capabilities::Capabilities;
 pub use self::connect::{ConnectOptions, EngineChoice};
 use self::endpoint::Endpoint;
 use self::failure::Attempt;
@@ -69,11 +71,15 @@ struct Inner {
     local: Option<Program>,
     /// IDs of containers that are known to be ours, by name.
     ours: Mutex<HashMap<String, String>>,
+    /// What was made here and not started yet, by name.
+    made: Mutex<HashMap<String, NodeSpec>>,
 }
 
 impl ContainerEngine {
     fn new(docker: Docker, endpoint: Endpoint, info: EngineInfo, local: Option<Program>) -> Self {
-        Self { inner: Arc::new(Inner { docker, endpoint, info, local, ours: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner { docker, endpoint, info, local, ours: Mutex::default(), made: Mutex::default() }),
+        }
     }
 
     /// The same, once it said whether it runs as an ordinary user.
@@ -210,13 +216,15 @@ impl ContainerEngine {
         Ok(network.map(|network| network.labels.unwrap_or_default().into_iter().collect()))
     }
 
-    async fn send_create(&self, spec: &NodeSpec) -> Result<String, EngineError> {
+    /// Makes the container of a node, with these capabilities or else those that its engine seems to have.
+    async fn send_create(&self, spec: &NodeSpec, capabilities: Option<Capabilities>) -> Result<String, EngineError> {
         let mut attempt = self.attempt("create the node", "node", &spec.name);
         attempt.ports = &spec.ports;
         let process = self.inner.endpoint.process().await;
         let limits = limits::of_engine(process);
         let privilege = create::Privilege::of(self.inner.info.rootless);
-        let capabilities = capabilities::of_engine(process, self.docker().client_version());
+        let api = self.docker().client_version();
+        let capabilities = capabilities.unwrap_or_else(|| capabilities::of_engine(process, api));
         let body = create::docker(spec, &limits, create::docker_security(privilege, &capabilities));
         let options = query::CreateContainerOptionsBuilder::new().name(&spec.name).build();
         let created = if self.is_podman() {
@@ -239,6 +247,33 @@ impl ContainerEngine {
             }
             Err(error) => Err(error),
         }
+    }
+
+    async fn create_container(
+        &self,
+        spec: &NodeSpec,
+        capabilities: Option<Capabilities>,
+        files: Vec<u8>,
+    ) -> Result<(), EngineError> {
+        let name = spec.name.as_str();
+        let id = match self.send_create(spec, capabilities).await {
+            Err(EngineError::AlreadyExists { what: "node", .. }) => {
+                // Says that it is foreign, if it is.
+                self.id(name).await?;
+                return Err(EngineError::AlreadyExists { what: "node", name: name.to_owned() });
+            }
+            created => created?,
+        };
+        self.remember(name, &id);
+        if spec.files.is_empty() {
+            return Ok(());
+        }
+        let placed = self.copy_in(name, "/", Box::pin(std::io::Cursor::new(files))).await;
+        if placed.is_err() {
+            // Half a node is none; its failure to go says less than the one before.
+            let _ = self.remove(&ResourceKind::Node, name).await;
+        }
+        placed
     }
 
     /// Refuses ports that somebody holds before Podman does: it would keep those that it opened before the one that it
@@ -342,24 +377,9 @@ impl Engine for ContainerEngine {
                 Some(_) => {}
             }
         }
-        let id = match self.send_create(spec).await {
-            Err(EngineError::AlreadyExists { what: "node", .. }) => {
-                // Says that it is foreign, if it is.
-                self.id(name).await?;
-                return Err(EngineError::AlreadyExists { what: "node", name: name.to_owned() });
-            }
-            created => created?,
-        };
-        self.remember(name, &id);
-        if spec.files.is_empty() {
-            return Ok(());
-        }
-        let placed = self.copy_in(name, "/", Box::pin(std::io::Cursor::new(files))).await;
-        if placed.is_err() {
-            // Half a node is none; its failure to go says less than the one before.
-            let _ = self.remove(&ResourceKind::Node, name).await;
-        }
-        placed
+        self.create_container(spec, None, files).await?;
+        self.inner.made.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), spec.clone());
+        Ok(())
     }
 
     async fn start_node(&self, name: &str) -> Result<(), EngineError> {
@@ -367,7 +387,14 @@ impl Engine for ContainerEngine {
         self.look_at_ports(name).await?;
         let call =
             |id: String| async move { self.docker().start_container(&id, None::<query::StartContainerOptions>).await };
-        match self.with_node(SLOW, attempt, call).await {
+        let mut started = self.with_node(SLOW, attempt, call).await;
+        let made = self.inner.made.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        if let (Err(error @ EngineError::PrivilegeRefused { .. }), Some(spec)) = (&started, &made)
+            && self.create_with_what_there_is(spec, error).await?
+        {
+            started = self.with_node(SLOW, attempt, call).await;
+        }
+        match started {
             // Which port it is stands in the words alone, to be held against those of the node.
             Err(EngineError::Refused { reason, .. }) => {
                 let ports = self.container(name).await?.map(|container| container.forwards()).unwrap_or_default();

@@ -37,12 +37,14 @@ pub struct FakeEngine {
 impl FakeEngine {
     /// The fake engine of that folder, which is made at the first change; fails as its [`Behaviour::connect`] says.
     pub fn connect(folder: impl Into<PathBuf>) -> Result<Self, EngineError> {
-        let engine = Self::open(folder);
+        let mut engine = Self::open(folder);
         let endpoint = engine.info.endpoint.clone();
         if engine.folder.look(|state, behaviour| is_dead(state, behaviour)).map_err(|error| broken(&error))? {
             return Err(engine.gone());
         }
-        match engine.behaviour()?.connect {
+        let behaviour = engine.behaviour()?;
+        engine.info.host = behaviour.host;
+        match behaviour.connect {
             Connect::Fine => Ok(engine),
             Connect::NotInstalled => Err(EngineError::NotInstalled { looked_for: "podman, docker".into() }),
             Connect::Unreachable(reason) => Err(EngineError::Unreachable { engine: "fake".into(), endpoint, reason }),

@@ -28,6 +28,9 @@ pub struct Record {
     /// Where that engine's API was.
     #[serde(default)]
     pub endpoint: String,
+    /// The host that its ports are on, where that is not this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The ports it has on the host.
     pub ports: Ports,
     /// The networks it has inside.
@@ -138,6 +141,7 @@ impl Record {
             name: spec.name.clone(),
             engine: String::new(),
             endpoint: String::new(),
+            host: None,
             ports: Ports::default(),
             networks: Networks {
                 cluster: Cidr::new([10, 42, 0, 0].into(), 16),

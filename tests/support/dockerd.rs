@@ -29,12 +29,28 @@ pub struct Dockerd {
     program: PathBuf,
     process: Child,
     client: PathBuf,
+    place: Place,
     folder: tempfile::TempDir,
+}
+
+/// Where it is, if not on this machine's own network.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// A network namespace.
+    pub namespace: Option<String>,
+    /// A folder with the certificates that it shows and wants to see at port 2376.
+    pub certificates: Option<PathBuf>,
 }
 
 impl Dockerd {
     /// Starts one and waits until it answers; the error says why this machine cannot.
+    #[allow(dead_code, reason = "not every suite has it here")]
     pub fn start() -> Result<Self, String> {
+        Self::start_at(Place::default())
+    }
+
+    /// The same at another place.
+    pub fn start_at(place: Place) -> Result<Self, String> {
         let program = find("dockerd").ok_or("dockerd is not installed")?;
         let client = find("docker").ok_or("docker, the client, is not installed")?;
         if !native().is_superuser() {
@@ -42,9 +58,9 @@ impl Dockerd {
         }
         let words = |error: std::io::Error| error.to_string();
         let folder = tempfile::Builder::new().prefix("sandbar-dockerd-").tempdir().map_err(words)?;
-        let process = spawn(&program, folder.path()).map_err(words)?;
+        let process = spawn(&program, &place, folder.path()).map_err(words)?;
         // From here on it is ended whatever happens.
-        let mut engine = Self { program, process, client, folder };
+        let mut engine = Self { program, process, client, place, folder };
         engine.wait_until_it_answers()?;
         Ok(engine)
     }
@@ -71,7 +87,7 @@ impl Dockerd {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(words(error)),
             _ => {}
         }
-        self.process = spawn(&self.program, self.folder.path()).map_err(words)?;
+        self.process = spawn(&self.program, &self.place, self.folder.path()).map_err(words)?;
         self.wait_until_it_answers()
     }
 
@@ -208,10 +224,20 @@ impl Drop for Dockerd {
 }
 
 /// Starts it so that it does not outlive these tests, however they end (`PR_SET_PDEATHSIG`).
-fn spawn(program: &Path, folder: &Path) -> std::io::Result<Child> {
+fn spawn(program: &Path, place: &Place, folder: &Path) -> std::io::Result<Child> {
     let log = File::options().create(true).append(true).open(folder.join("log"))?;
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "TERM", "--"]).arg(program).args(APART);
+    command.args(["--pdeathsig", "TERM", "--"]);
+    if let Some(namespace) = &place.namespace {
+        command.arg("nsenter").arg(format!("--net=/run/netns/{namespace}"));
+    }
+    command.arg(program).args(APART);
+    if let Some(certificates) = &place.certificates {
+        command.args(["--host", "tcp://0.0.0.0:2376", "--tlsverify"]);
+        for (option, name) in [("--tlscacert", "ca.pem"), ("--tlscert", "cert.pem"), ("--tlskey", "key.pem")] {
+            command.arg(option).arg(certificates.join(name));
+        }
+    }
     for (option, name) in [("--data-root", "data"), ("--exec-root", "run"), ("--pidfile", "pid")] {
         command.arg(option).arg(folder.join(name));
     }

@@ -1,6 +1,5 @@
 //! Probes of the fake engine's nodes, answered as its script says.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,8 +35,8 @@ impl Prober for FakeProber {
         }
     }
 
-    async fn ingress(&self, address: SocketAddr, tls: bool, _: &str, _: Duration) -> Result<(), ProbeError> {
-        let target = format!("{}://{address}", if tls { "https" } else { "http" });
+    async fn ingress(&self, place: &str, tls: bool, _: &str, _: Duration) -> Result<(), ProbeError> {
+        let target = format!("{}://{place}", if tls { "https" } else { "http" });
         let probes = self.probes(&target)?;
         match (probes.ingress_is_foreign, probes.ingress_fails) {
             (Some(reason), _) => Err(ProbeError::SomeoneElse { target, reason }),

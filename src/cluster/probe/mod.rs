@@ -3,7 +3,6 @@
 mod fake;
 mod network;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,12 +45,6 @@ pub struct ApiTrust {
 pub trait Prober: Send + Sync {
     /// One `GET /readyz` at `server` (`https://127.0.0.1:6443`): fine when it says 200.
     async fn api(&self, server: &str, trust: &ApiTrust, deadline: Duration) -> Result<(), ProbeError>;
-    /// One request for the health host at a forwarded ingress port; fine when the cluster's own ID comes back.
-    async fn ingress(
-        &self,
-        address: SocketAddr,
-        tls: bool,
-        cluster_id: &str,
-        deadline: Duration,
-    ) -> Result<(), ProbeError>;
+    /// One request for the health host at a forwarded ingress port (`HOST:PORT`); fine when the cluster's own ID comes back.
+    async fn ingress(&self, place: &str, tls: bool, cluster_id: &str, deadline: Duration) -> Result<(), ProbeError>;
 }

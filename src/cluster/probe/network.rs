@@ -60,16 +60,12 @@ impl Prober for NetworkProber {
         }
     }
 
-    async fn ingress(
-        &self,
-        address: SocketAddr,
-        tls: bool,
-        cluster_id: &str,
-        deadline: Duration,
-    ) -> Result<(), ProbeError> {
+    async fn ingress(&self, place: &str, tls: bool, cluster_id: &str, deadline: Duration) -> Result<(), ProbeError> {
         let scheme = if tls { "https" } else { "http" };
-        let target = format!("{scheme}://{address}");
+        let target = format!("{scheme}://{place}");
         let fail = |error: reqwest::Error| failure(&target, &error);
+        let address = resolve(place, deadline).await;
+        let address = address.map_err(|reason| ProbeError::NoAnswer { target: target.clone(), reason })?;
         // Whose ingress it is says the header; the certificate may be the user's own.
         let builder = builder(deadline).tls_danger_accept_invalid_certs(true).resolve(HEALTH_HOST, address);
         let client = builder.build().map_err(fail)?;
@@ -83,6 +79,15 @@ impl Prober for NetworkProber {
             }
             (status, _) => Err(ProbeError::NoAnswer { target, reason: status.to_string() }),
         }
+    }
+}
+
+/// An address of `HOST:PORT`.
+async fn resolve(place: &str, deadline: Duration) -> Result<SocketAddr, String> {
+    match tokio::time::timeout(deadline, tokio::net::lookup_host(place)).await {
+        Err(_) => Err("the name of the host is not resolved in time".to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Ok(mut found)) => found.next().ok_or_else(|| "the host has no address".to_owned()),
     }
 }
 
@@ -118,7 +123,7 @@ mod tests {
     const DEADLINE: Duration = Duration::from_secs(5);
 
     async fn ingress(server: &MockServer) -> Result<(), ProbeError> {
-        NetworkProber::new().ingress(*server.address(), false, "mine", DEADLINE).await
+        NetworkProber::new().ingress(&server.address().to_string(), false, "mine", DEADLINE).await
     }
 
     async fn answering(template: ResponseTemplate) -> MockServer {
@@ -140,7 +145,7 @@ mod tests {
     #[tokio::test]
     async fn who_does_not_answer_is_named_with_the_systems_words() {
         let closed: SocketAddr = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = NetworkProber::new().ingress(closed, false, "mine", DEADLINE).await.unwrap_err();
+        let error = NetworkProber::new().ingress(&closed.to_string(), false, "mine", DEADLINE).await.unwrap_err();
         assert!(error.to_string().starts_with(&format!("no answer from http://{closed}: ")), "{error}");
         assert!(error.to_string().to_lowercase().contains("refused"), "{error}");
     }

@@ -72,7 +72,7 @@ pub(super) fn of_engine(process: Option<i32>, api: ClientVersion) -> Capabilitie
 }
 
 /// The same, from what `/proc/PID/status` says (proc(5)).
-fn needed(status: &str, api: ClientVersion) -> Capabilities {
+pub(super) fn needed(status: &str, api: ClientVersion) -> Capabilities {
     let Some(mask) = bounding_set(status) else { return Capabilities::All };
     let api = (api.major_version, api.minor_version);
     let known = if api < KNOWS_ALL { KNOWN_TO_20_10 } else { NAMES.len() };

@@ -16,7 +16,7 @@ use super::limits::Limit;
 use crate::engine::{EngineError, NodeSpec};
 
 /// Where the volume is in a node (the node contract, "Files").
-const VOLUME: &str = "/var/lib/sandbar";
+pub(super) const VOLUME: &str = "/var/lib/sandbar";
 /// Folders of a node that are memory, with their mode (the node contract, "Image").
 const IN_MEMORY: [(&str, &str); 2] = [("/run", "755"), ("/tmp", "1777")];
 /// Bytes of the first process' output that the engine keeps.

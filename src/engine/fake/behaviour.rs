@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Behaviour {
     /// What becomes of an attempt to reach the engine.
     pub connect: Connect,
+    /// The host that its ports are on, as of an engine on another machine.
+    pub host: Option<String>,
     /// Where it fails, kills its caller or hangs.
     pub failpoints: Vec<Failpoint>,
     /// Milliseconds by operation (`start_node`, `sandbarctl status`, …) before it begins.
