@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::report;
+use super::up_report;
 use crate::cluster::{ClusterError, Ephemeral, UpRequest};
 use crate::context::Context;
 use crate::error::{Failure, FailureKind};
@@ -26,7 +26,7 @@ pub(super) async fn run(context: &Context, request: UpRequest, command: &[OsStri
     let (cluster, report) = Box::pin(Ephemeral::make(&host, request)).await?;
     let took = seconds(Duration::from_millis(report.millis));
     tell(context, format!("cluster {} is ready after {took}", cluster.name));
-    report::warn(context, &report);
+    up_report::warn(context, &report);
     context.reporter.finish();
 
     let program = program.env("KUBECONFIG", &cluster.kubeconfig).env("SANDBAR_CLUSTER", cluster.name.as_str());

@@ -17,7 +17,6 @@ mod logs;
 mod ls;
 mod paths;
 mod pause;
-mod report;
 mod restart;
 mod rm;
 mod schema;
@@ -29,6 +28,7 @@ mod stop;
 mod target;
 mod unpause;
 mod up;
+mod up_report;
 mod version;
 
 use std::ffi::OsString;

@@ -1,6 +1,6 @@
 //! `sandbar restart`
 
-use super::{report, target};
+use super::{target, up_report};
 use crate::cluster;
 use crate::context::Context;
 use crate::error::Failure;
@@ -21,5 +21,5 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let phase = reporter::phase(context.reporter.as_ref(), "stop", format!("Cluster {name} stops"));
     cluster::stop(&host, &name, None).await?;
     phase.done();
-    report::print(context, Box::pin(cluster::start(&host, &name, context.timeout()))).await
+    up_report::print(context, Box::pin(cluster::start(&host, &name, context.timeout()))).await
 }

@@ -1,6 +1,6 @@
 //! `sandbar start`
 
-use super::{report, target};
+use super::{target, up_report};
 use crate::cluster;
 use crate::context::Context;
 use crate::error::Failure;
@@ -18,5 +18,5 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let name = target::cluster(context, args.name)?;
-    report::print(context, Box::pin(cluster::start(&context.host(), &name, context.timeout()))).await
+    up_report::print(context, Box::pin(cluster::start(&context.host(), &name, context.timeout()))).await
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::{duration, ephemeral, report, target};
+use super::{duration, ephemeral, target, up_report};
 use crate::cluster::{self, ClusterFileText, Lease, RequestFile, UpRequest};
 use crate::context::Context;
 use crate::error::Failure;
@@ -129,5 +129,5 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if args.ephemeral {
         return ephemeral::run(context, request, &args.command).await;
     }
-    report::print(context, Box::pin(cluster::up(&context.host(), &request))).await
+    up_report::print(context, Box::pin(cluster::up(&context.host(), &request))).await
 }
