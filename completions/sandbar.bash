@@ -58,6 +58,9 @@ _sandbar() {
             sandbar,pause)
                 cmd="sandbar__subcmd__pause"
                 ;;
+            sandbar,report)
+                cmd="sandbar__subcmd__report"
+                ;;
             sandbar,restart)
                 cmd="sandbar__subcmd__restart"
                 ;;
@@ -123,6 +126,9 @@ _sandbar() {
                 ;;
             sandbar__subcmd__help,pause)
                 cmd="sandbar__subcmd__help__subcmd__pause"
+                ;;
+            sandbar__subcmd__help,report)
+                cmd="sandbar__subcmd__help__subcmd__report"
                 ;;
             sandbar__subcmd__help,restart)
                 cmd="sandbar__subcmd__help__subcmd__restart"
@@ -218,7 +224,7 @@ _sandbar() {
 
     case "${cmd}" in
         sandbar)
-            opts="-f -o -q -v -y -h -V --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version init up stop start restart pause unpause rm down ls list status logs shell exec kubectl kubeconfig image paths gc completions schema version help"
+            opts="-f -o -q -v -y -h -V --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version init up stop start restart pause unpause rm down ls list status logs report shell exec kubectl kubeconfig image paths gc completions schema version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -414,7 +420,7 @@ _sandbar() {
             return 0
             ;;
         sandbar__subcmd__help)
-            opts="init up stop start restart pause unpause rm ls status logs shell exec kubectl kubeconfig image paths gc completions schema version help"
+            opts="init up stop start restart pause unpause rm ls status logs report shell exec kubectl kubeconfig image paths gc completions schema version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -652,6 +658,20 @@ _sandbar() {
             return 0
             ;;
         sandbar__subcmd__help__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandbar__subcmd__help__subcmd__report)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1552,6 +1572,60 @@ _sandbar() {
                     ;;
                 -o)
                     COMPREPLY=($(compgen -W "table json yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -W "json" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandbar__subcmd__report)
+            opts="-o -f -q -v -y -h -V --archive --since --keep-names --output --file --engine --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --archive)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --engine)
+                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
                     return 0
                     ;;
                 --events)

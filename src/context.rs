@@ -127,6 +127,7 @@ impl Context {
             reporter: self.reporter.as_ref(),
             platform: self.platform,
             kubeconfig: self.kubeconfig(),
+            env: &self.env,
             now: self.now,
             command: self.command,
             patience: self.timeout(),

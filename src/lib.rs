@@ -16,6 +16,7 @@ mod library;
 pub mod node;
 pub mod platform;
 pub mod process;
+pub mod report;
 pub mod spec;
 pub mod store;
 mod tls;

@@ -6,15 +6,17 @@ use crate::engine::{EngineError, TlsProblem};
 use crate::error::{Failure, FailureKind};
 use crate::kubeconfig::KubeconfigError;
 use crate::node::NodeError;
+use crate::report::ReportError;
 use crate::spec::SpecError;
 use crate::store::StoreError;
 
 impl From<ClusterError> for Failure {
     fn from(error: ClusterError) -> Self {
         match error {
-            ClusterError::WithLogs { source, folder } => {
-                Self::from(*source).hint(format!("logs are kept in {}", folder.display()))
+            ClusterError::WithReport { source, archive } => {
+                Self::from(*source).hint(format!("a report with its logs is kept in {}", archive.display()))
             }
+            ClusterError::Report(error) => error.into(),
             ClusterError::Removed { source } => {
                 Self::from(*source).hint("the cluster was removed again, as it was never finished")
             }
@@ -329,6 +331,19 @@ impl From<SpecError> for Failure {
         };
         let failure = Self::new(FailureKind::Usage, error);
         hint.into_iter().fold(failure, Self::hint)
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        match error {
+            // The folder is the one that the user named, or is in.
+            error @ ReportError::Store(StoreError::Io { .. }) => {
+                Self::new(FailureKind::Failed, error).hint("`-o FILE` writes it elsewhere, `-o -` to standard output")
+            }
+            ReportError::Store(error) => error.into(),
+            error @ (ReportError::Obfuscate(_) | ReportError::Archive(_)) => Self::new(FailureKind::Failed, error),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::ui::{OutputFormat, Table, bytes, left, since};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sandbar ls\n  sandbar ls --output json\n  sandbar ls --all")]
 pub(super) struct Args {
-    /// Everything that Sandbar owns on this machine: clusters, what engines have, logs of failures, files put aside
+    /// Everything that Sandbar owns on this machine: clusters, what engines have, reports of failures, files put aside
     #[arg(long)]
     all: bool,
 }

@@ -17,6 +17,7 @@ mod logs;
 mod ls;
 mod paths;
 mod pause;
+mod report;
 mod restart;
 mod rm;
 mod schema;
@@ -111,6 +112,7 @@ enum Command {
     Ls(ls::Args),
     Status(status::Args),
     Logs(logs::Args),
+    Report(report::Args),
     Shell(shell::Args),
     Exec(exec::Args),
     Kubectl(kubectl::Args),
@@ -137,6 +139,7 @@ impl Command {
             Self::Ls(_) => "ls",
             Self::Status(_) => "status",
             Self::Logs(_) => "logs",
+            Self::Report(_) => "report",
             Self::Shell(_) => "shell",
             Self::Exec(_) => "exec",
             Self::Kubectl(_) => "kubectl",
@@ -230,6 +233,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
             Command::Ls(args) => ls::run(context, args).await,
             Command::Status(args) => status::run(context, args).await,
             Command::Logs(args) => logs::run(context, args).await,
+            Command::Report(args) => report::run(context, args).await,
             Command::Shell(args) => shell::run(context, args).await,
             Command::Exec(args) => exec::run(context, args).await,
             Command::Kubectl(args) => kubectl::run(context, args).await,

@@ -11,6 +11,7 @@ use crate::engine::EngineError;
 use crate::kubeconfig::{EntryError, KubeconfigError};
 use crate::node::NodeError;
 use crate::platform::PortHolder;
+use crate::report::ReportError;
 use crate::spec::{Change, ClusterName, ImageReference, SpecError};
 use crate::store::StoreError;
 
@@ -168,13 +169,16 @@ pub enum ClusterError {
         /// Whether what was begun has been removed.
         removed: bool,
     },
-    /// It failed, and logs were kept.
+    /// A report could not be made.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// It failed, and a report was kept.
     #[error("{source}")]
-    WithLogs {
+    WithReport {
         /// Why.
         source: Box<ClusterError>,
-        /// Where the logs are.
-        folder: PathBuf,
+        /// The report's archive.
+        archive: PathBuf,
     },
     /// It failed, and what was begun has been removed.
     #[error("{source}")]

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::ClusterError;
 use super::probe::Prober;
 use crate::engine::{Engine, EngineError, LABEL_HOME, Labels};
+use crate::env::Env;
 use crate::kubeconfig::{KubeconfigError, Locations};
 use crate::node::NodeClient;
 use crate::platform::{Interruption, Interruptions, Platform, Waiting};
@@ -41,6 +42,8 @@ pub struct Host<'a> {
     pub platform: &'static dyn Platform,
     /// The user's kubeconfig, or why it cannot be found.
     pub kubeconfig: Result<Locations, KubeconfigError>,
+    /// The environment of this process: what in it is private is masked in reports.
+    pub env: &'a Env,
     /// The clock.
     pub now: fn() -> Timestamp,
     /// The command, to say who holds a lock.

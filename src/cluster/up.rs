@@ -20,7 +20,7 @@ use super::node_spec::{digest, file_digests, labels, networks_of, node_spec};
 use super::plan::{Goal, Observed, Step, plan};
 use super::probe::Prober;
 use super::wait::{Limit, PhaseTime, Ready, Wait, took};
-use super::{Addresses, ClusterError, Lease, failure_logs, kubeconfig, networks, ports, remove, undo};
+use super::{Addresses, ClusterError, Lease, failure_report, kubeconfig, networks, ports, remove, undo};
 use crate::engine::{
     Engine, EngineError, EngineInfo, ImageInfo, LABEL_CONTRACT, LABEL_SPEC, Labels, NodeState, Resource, ResourceKind,
     RunState,
@@ -634,25 +634,27 @@ impl Attempt<'_> {
         }
     }
 
-    /// After a failure: logs are kept, then what was begun is removed.
+    /// After a failure: a report is kept, then what was begun is removed.
     async fn fail(&mut self, error: ClusterError) -> ClusterError {
         let name = self.spec.name.clone();
         let (Some(engine), true) = (self.engine.clone(), self.journaled) else { return error };
         let interrupted = matches!(error, ClusterError::Interrupted { .. });
-        let worth_logs = matches!(
+        let worth_a_report = matches!(
             error,
             ClusterError::TimedOut { .. }
                 | ClusterError::NodeEnded { .. }
                 | ClusterError::Node(_)
                 | ClusterError::Probe(_)
         );
-        let folder = if worth_logs {
-            failure_logs::collect(self.host, &engine, &name, &error, self.last.as_ref()).await
+        let archive = if worth_a_report {
+            let (record, last) = (self.record.as_ref(), self.last.as_ref());
+            let failed = failure_report::Failed { name: &name, record, error: &error, last, phases: &self.phases };
+            failure_report::keep(self.host, &engine, &failed).await
         } else {
             None
         };
-        let error = match folder {
-            Some(folder) => ClusterError::WithLogs { source: Box::new(error), folder },
+        let error = match archive {
+            Some(archive) => ClusterError::WithReport { source: Box::new(error), archive },
             None => error,
         };
         if !self.fresh {

@@ -515,6 +515,30 @@ impl Engine for ContainerEngine {
         }
     }
 
+    async fn describe(&self, kind: &ResourceKind, name: &str) -> Result<Option<serde_json::Value>, EngineError> {
+        let (what, path) = match kind {
+            ResourceKind::Node => ("node", format!("/containers/{name}/json")),
+            ResourceKind::Volume => ("volume", format!("/volumes/{name}")),
+            ResourceKind::Network => ("network", format!("/networks/{name}")),
+        };
+        let attempt = self.attempt("describe what is there", what, name);
+        let call = tokio::time::timeout(QUICK, self.inner.endpoint.get::<serde_json::Value>(&path)).await;
+        let described = match call.map_err(|_| attempt.timed_out(QUICK))? {
+            Ok(described) => described,
+            Err(error) => {
+                return match attempt.call_failed(&error) {
+                    EngineError::NotFound { .. } => Ok(None),
+                    error => Err(error),
+                };
+            }
+        };
+        let labels = if *kind == ResourceKind::Node { &described["Config"]["Labels"] } else { &described["Labels"] };
+        if labels.get(LABEL_CLUSTER).is_none() {
+            return Err(foreign(what, name));
+        }
+        Ok(Some(described))
+    }
+
     async fn list_nodes(&self) -> Result<Vec<NodeState>, EngineError> {
         let attempt = self.attempt("list the nodes", "node", "");
         let path = format!("/containers/json?all=1&filters=%7B%22label%22%3A%5B%22{LABEL_CLUSTER}%22%5D%7D");

@@ -430,6 +430,8 @@ pub trait Engine: Send + Sync {
     async fn remove(&self, kind: &ResourceKind, name: &str) -> Result<(), EngineError>;
     /// The node of that name, or none.
     async fn inspect_node(&self, name: &str) -> Result<Option<NodeState>, EngineError>;
+    /// A resource of ours in the engine's own words, for reports; none where there is none.
+    async fn describe(&self, kind: &ResourceKind, name: &str) -> Result<Option<serde_json::Value>, EngineError>;
     /// All nodes of ours.
     async fn list_nodes(&self) -> Result<Vec<NodeState>, EngineError>;
     /// All resources of ours.

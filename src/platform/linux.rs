@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::ports::overlap;
 use super::unix::System;
-use super::{PortHolder, Route};
+use super::{HostFacts, PortHolder, Route};
 
 /// The kernel's default, should it not say.
 const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
@@ -44,6 +44,40 @@ impl System for Linux {
 
     fn uses_xdg(&self) -> bool {
         true
+    }
+
+    fn add_facts(&self, facts: &mut HostFacts) {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        if let Some(name) = pretty_name(&read("/etc/os-release")) {
+            facts.system = name;
+        }
+        let memory = read("/proc/meminfo");
+        facts.memory_bytes = memory_line(&memory, "MemTotal:");
+        facts.available_bytes = memory_line(&memory, "MemAvailable:");
+        facts.cgroups = cgroups(&read("/proc/self/mounts"));
+    }
+}
+
+/// The name of the system (os-release(5)).
+fn pretty_name(release: &str) -> Option<String> {
+    let value = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    Some(value.trim_matches(['"', '\'']).to_owned())
+}
+
+/// Bytes of a line of `/proc/meminfo`, which has kibibytes.
+fn memory_line(memory: &str, name: &str) -> Option<u64> {
+    let value = memory.lines().find_map(|line| line.strip_prefix(name))?;
+    value.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Which versions of control groups are mounted (cgroups(7)).
+fn cgroups(mounts: &str) -> Option<&'static str> {
+    let has = |kind: &str| mounts.lines().any(|line| line.split(' ').nth(2) == Some(kind));
+    match (has("cgroup"), has("cgroup2")) {
+        (true, true) => Some("1 and 2"),
+        (true, false) => Some("1"),
+        (false, true) => Some("2"),
+        (false, false) => None,
     }
 }
 
@@ -207,6 +241,17 @@ mod tests {
             short\t0000\n";
         let routes: Vec<_> = parse_routes(table).iter().map(|route| format!("{route} {}", route.interface)).collect();
         assert_eq!(routes, ["10.42.0.0/16 tun0", "192.168.1.0/24 eth0"]);
+    }
+
+    #[test]
+    fn facts_are_read_from_the_systems_own_files() {
+        assert_eq!(pretty_name("ID=x\nPRETTY_NAME=\"Some Linux 1\"\n").as_deref(), Some("Some Linux 1"));
+        assert_eq!(memory_line("MemTotal:       2048 kB\n", "MemTotal:"), Some(2 << 20));
+        let (one, two) = ("cgroup /a cgroup rw 0 0\n", "cgroup2 /b cgroup2 rw 0 0\n");
+        assert_eq!(
+            [cgroups(one), cgroups(two), cgroups(&[one, two].concat()), cgroups("")],
+            [Some("1"), Some("2"), Some("1 and 2"), None]
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! [`native`] is the one for the system this program was built for. Nothing here knows what a cluster is.
 
+mod facts;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod look;
@@ -22,6 +23,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::process::Command;
 
+pub use self::facts::HostFacts;
 use crate::engine::TerminalSize;
 
 /// The platform this program was built for.
@@ -153,6 +155,10 @@ pub trait Platform: Send + Sync {
     fn uses_xdg(&self) -> bool;
     /// Limits of this process.
     fn limits(&self) -> Limits;
+    /// What machine and system this is.
+    fn facts(&self) -> HostFacts;
+    /// Names of this machine.
+    fn host_names(&self) -> Vec<String>;
     /// Whether this process may do everything.
     fn is_superuser(&self) -> bool;
     /// Whether containers run on this system itself, and not in a virtual machine.

@@ -13,7 +13,9 @@ use rustix::process::{Pid, Resource, Signal, getrlimit};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-use super::{Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route, Waiting};
+use super::{
+    HostFacts, Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route, Waiting,
+};
 use crate::engine::TerminalSize;
 
 /// What one Unix does in a way of its own; the words are those of [`Platform`].
@@ -23,6 +25,8 @@ pub trait System: Send + Sync {
     fn routes(&self) -> io::Result<Vec<Route>>;
     fn runs_containers(&self) -> bool;
     fn uses_xdg(&self) -> bool;
+    /// Adds what this one knows of itself to what every Unix does.
+    fn add_facts(&self, _facts: &mut HostFacts) {}
 }
 
 /// A Unix.
@@ -51,6 +55,26 @@ impl<S: System> Platform for Unix<S> {
             Limit { soft: limit.current, hard: limit.maximum }
         };
         Limits { open_files: limit(Resource::Nofile), processes: limit(Resource::Nproc) }
+    }
+
+    fn facts(&self) -> HostFacts {
+        let name = rustix::system::uname();
+        let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
+        let mut facts = HostFacts {
+            system: text(name.sysname()),
+            kernel: text(name.release()),
+            architecture: text(name.machine()),
+            processors: std::thread::available_parallelism().ok().map(std::num::NonZero::get),
+            ..HostFacts::default()
+        };
+        self.0.add_facts(&mut facts);
+        facts
+    }
+
+    fn host_names(&self) -> Vec<String> {
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let short = name.split('.').next().unwrap_or_default().to_owned();
+        if short == name { vec![name] } else { vec![name, short] }
     }
 
     fn runs_containers(&self) -> bool {

@@ -8,7 +8,9 @@ use std::os::windows::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route, Waiting};
+use super::{
+    HostFacts, Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route, Waiting,
+};
 use crate::engine::TerminalSize;
 
 /// The system's default range (`netsh int ipv4 show dynamicport tcp`).
@@ -44,6 +46,20 @@ impl Platform for Windows {
 
     fn uses_xdg(&self) -> bool {
         false
+    }
+
+    fn facts(&self) -> HostFacts {
+        HostFacts {
+            system: "Windows".to_owned(),
+            architecture: std::env::consts::ARCH.to_owned(),
+            processors: std::thread::available_parallelism().ok().map(std::num::NonZero::get),
+            ..HostFacts::default()
+        }
+    }
+
+    fn host_names(&self) -> Vec<String> {
+        // The environment has it (`COMPUTERNAME`), which is read elsewhere.
+        Vec::new()
     }
 
     fn limits(&self) -> Limits {

@@ -246,17 +246,16 @@ fn a_node_that_never_becomes_healthy() {
     stderr:
     error: cluster default was not ready within 300ms; still waiting for kubelet (starting: the container runtime does not answer)
     hint: `--timeout 5m` waits longer
-    hint: logs are kept in ~/.local/state/sandbar/failures/default-WHEN
+    hint: a report with its logs is kept in ~/.local/state/sandbar/failures/default-WHEN
     hint: the cluster was removed again, as it was never finished
     ----- exit code 4
     ");
     assert_eq!(sandbox.remains(), Vec::<String>::new());
     let failures: Vec<_> = std::fs::read_dir(sandbox.path(".local/state/sandbar/failures")).unwrap().collect();
-    let folder = failures[0].as_ref().unwrap().path();
-    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-    assert!(read("console.log").contains("sandbar-init: started"));
-    assert!(read("status.json").contains("the container runtime does not answer"));
-    assert!(read("error.txt").contains("was not ready within 300ms"));
+    let report = crate::report::unpack(&failures[0].as_ref().unwrap().path().join("report.tar.gz"));
+    assert!(report["logs/console.log"].contains("sandbar-init: started"));
+    assert!(report["status.json"].contains("the container runtime does not answer"));
+    assert!(report["failure.json"].contains("was not ready within 300ms"));
 }
 
 #[test]
@@ -270,7 +269,7 @@ fn a_node_that_ends_while_it_starts() {
     assert_snapshot!(sandbox.run(&["up"]), @r"
     stderr:
     error: the node of cluster default ended while it was starting: exit code 70
-    hint: logs are kept in ~/.local/state/sandbar/failures/default-WHEN
+    hint: a report with its logs is kept in ~/.local/state/sandbar/failures/default-WHEN
     hint: the cluster was removed again, as it was never finished
     ----- exit code 1
     ");
@@ -287,7 +286,7 @@ fn a_laptops_side_that_does_not_work() {
     stderr:
     error: cluster default was not ready within 300ms; still waiting for http://127.0.0.1:PORT (connection refused)
     hint: `--timeout 5m` waits longer
-    hint: logs are kept in ~/.local/state/sandbar/failures/default-WHEN
+    hint: a report with its logs is kept in ~/.local/state/sandbar/failures/default-WHEN
     hint: the cluster was removed again, as it was never finished
     ----- exit code 4
     ");
@@ -299,7 +298,7 @@ fn a_laptops_side_that_does_not_work() {
     stderr:
     error: http://127.0.0.1:PORT is answered by something else: it is the ingress of cluster other
     hint: another program answers on that port; choose another one with --http-port and --https-port
-    hint: logs are kept in ~/.local/state/sandbar/failures/default-WHEN
+    hint: a report with its logs is kept in ~/.local/state/sandbar/failures/default-WHEN
     hint: the cluster was removed again, as it was never finished
     ----- exit code 3
     ");

@@ -12,6 +12,7 @@ mod kubeconfig;
 mod library;
 mod life;
 mod pause;
+mod report;
 mod sandbox;
 mod terminal;
 mod tools;

@@ -60,6 +60,7 @@ fn help_has_examples() {
       ls  List clusters [alias: list]
       status  Show how a cluster is: its components, addresses, warnings
       logs  Show what the node's components say
+      report  Write one archive to show to somebody else: logs, resources, versions
       shell  Open a shell in the node
       exec  Run a program in the node; its exit code is this one's
       kubectl  Run kubectl for a cluster: this machine's own where its version fits, otherwise the

@@ -22,9 +22,12 @@ pub struct Behaviour {
     pub held_ports: Vec<u16>,
     /// Subnets of other networks of the engine.
     pub foreign_subnets: Vec<String>,
+    /// Variables, as `NAME=VALUE`, that the engine says it added to a node by itself, as Podman does with its own proxies.
+    pub added_environment: Vec<String>,
     /// How nodes behave.
     pub node: NodeBehaviour,
-    /// Programs in the nodes beside `sandbarctl`, by name, with what they answer.
+    /// Programs in the nodes beside `sandbarctl`, by name, or by name and first argument (`kubectl get`), with what they
+    /// answer.
     pub programs: BTreeMap<String, Script>,
     /// How the laptop's side of forwarded ports answers; for a prober that goes with this engine.
     pub probes: Probes,

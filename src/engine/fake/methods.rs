@@ -246,6 +246,33 @@ impl Engine for FakeEngine {
         .await
     }
 
+    async fn describe(&self, kind: &ResourceKind, name: &str) -> Result<Option<serde_json::Value>, EngineError> {
+        self.call("describe", false, |state, behaviour| {
+            let (what, labels, mut described) = match kind {
+                ResourceKind::Node => match state.nodes.get(name) {
+                    Some(node) => ("node", &node.labels, serde_json::json!(node)),
+                    None => return Ok(None),
+                },
+                ResourceKind::Volume => match state.volumes.get(name) {
+                    Some(labels) => ("volume", labels, serde_json::json!({ "labels": labels })),
+                    None => return Ok(None),
+                },
+                ResourceKind::Network => match state.networks.get(name) {
+                    Some(network) => ("network", &network.labels, serde_json::json!(network)),
+                    None => return Ok(None),
+                },
+            };
+            if !is_ours(labels) {
+                return Err(foreign(what, name));
+            }
+            if *kind == ResourceKind::Node {
+                described["Env"] = serde_json::json!(behaviour.added_environment);
+            }
+            Ok(Some(described))
+        })
+        .await
+    }
+
     async fn list_nodes(&self) -> Result<Vec<NodeState>, EngineError> {
         self.call("list_nodes", false, |state, _| {
             let ours = state.nodes.iter().filter(|(_, node)| is_ours(&node.labels));

@@ -134,7 +134,9 @@ impl ExecControl for FakeControl {
 
 /// Runs a program of [`super::Behaviour::programs`].
 async fn scripted(folder: &Folder, name: &str, run: &mut ProgramRun) -> std::io::Result<i64> {
-    if let Some(script) = folder.behaviour()?.programs.get(name) {
+    let programs = folder.behaviour()?.programs;
+    let with_argument = run.command.get(1).and_then(|argument| programs.get(&format!("{name} {argument}")));
+    if let Some(script) = with_argument.or_else(|| programs.get(name)) {
         return play(script, run).await;
     }
     let words = format!("exec: \"{name}\": executable file not found in $PATH\n");
