@@ -97,10 +97,11 @@ impl Context {
         let folder = std::env::current_dir().map_err(|error| {
             Failure::new(FailureKind::Host, anyhow::Error::new(error).context("the current folder cannot be used"))
         })?;
-        let colours = |terminal: bool| Style::new(terminal && !env.no_color && env.term.as_deref() != Some("dumb"));
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+        let escapes = (out || err) && env.term.as_deref() != Some("dumb") && platform.allow_escapes();
+        let colours = |terminal: bool| Style::new(terminal && escapes && !env.no_color);
         let error_style = colours(err);
-        let live = err && env.term.as_deref() != Some("dumb");
+        let live = err && escapes;
         let reporter = reporter(&settings, live, error_style);
         Ok(Self {
             store: Store::new(dirs),

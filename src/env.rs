@@ -107,7 +107,7 @@ mod tests {
     fn empty_variables_are_not_set_and_lists_are_split() {
         let env = Env::from_lookup(|name| match name {
             "HOME" => Some("/home/me".into()),
-            "KUBECONFIG" => Some("/a::/b".into()),
+            "KUBECONFIG" => std::env::join_paths(["/a", "", "/b"]).ok(),
             "NO_COLOR" | "SANDBAR_HOME" => Some("".into()),
             _ => None,
         });

@@ -3,6 +3,7 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use super::node_path::inside;
 use crate::engine::{Engine, EngineError, ExecRequest};
 
 /// Verbs of kubectl for which `-f` and `-k` name files and folders; for others they mean something else, as for `logs`.
@@ -71,7 +72,7 @@ pub fn carry(here: &Path, arguments: Vec<String>) -> Result<Carried, CarryError>
     for (path, entry) in paths {
         let path = here.join(path);
         let unreadable = |source| CarryError::Unreadable { path: path.clone(), source };
-        let entry = Path::new(&folder).join(entry);
+        let entry = inside(&folder, entry);
         if path.is_dir() {
             archive.append_dir_all(entry, &path).map_err(unreadable)?;
         } else {
@@ -118,7 +119,7 @@ fn renamed(
         }
         // `.` and `..` have no name of their own.
         let name = Path::new(path).file_name().map_or_else(|| PathBuf::from("files"), PathBuf::from);
-        let entry = PathBuf::from(paths.len().to_string()).join(name);
+        let entry = inside(paths.len().to_string(), name);
         let there = format!("{folder}/{}", entry.display());
         paths.push((path.to_owned(), entry));
         Some(there)

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::node_path::inside;
 use crate::spec::{ClusterSpec, ConfigEntry};
 
 /// Most bytes of all files together: they travel in one request of the engine, and manifests are text.
@@ -102,13 +103,13 @@ impl Inputs {
             if !kustomizations.iter().any(|file| path.join(file).is_file()) {
                 return Err(InputError::NoKustomization { path: path.to_owned() });
             }
-            return self.folder(path, &folder.join(name));
+            return self.folder(path, &inside(folder, name));
         }
         if !path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known)) {
             return Err(InputError::NotAManifest { path: path.to_owned() });
         }
         let content = self.read("manifest", path)?;
-        self.push(folder.join(format!("{name}.yaml")), content)
+        self.push(inside(folder, format!("{name}.yaml")), content)
     }
 
     fn folder(&mut self, from: &Path, to: &Path) -> Result<(), InputError> {
@@ -124,7 +125,7 @@ impl Inputs {
             if name.to_string_lossy().starts_with('.') {
                 continue;
             }
-            let target = to.join(name);
+            let target = inside(to, name);
             if path.is_dir() {
                 self.folder(&path, &target)?;
             } else {

@@ -218,7 +218,7 @@ impl FakeEngine {
     /// Where `path` of the node is in the folder.
     fn place(&self, name: &str, path: &str) -> Result<PathBuf, EngineError> {
         let inside = Path::new(path);
-        if !inside.is_absolute() || inside.components().any(|part| part == PathComponent::ParentDir) {
+        if !inside.has_root() || inside.components().any(|part| part == PathComponent::ParentDir) {
             return Err(refused("copy", &format!("{path} is not an absolute path")));
         }
         let place = match inside.strip_prefix("/var/lib/sandbar") {

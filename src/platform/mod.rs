@@ -23,6 +23,8 @@ use std::path::Path;
 use std::pin::Pin;
 use std::process::Command;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 pub use self::facts::HostFacts;
 use crate::engine::TerminalSize;
 
@@ -36,6 +38,15 @@ pub fn native() -> &'static dyn Platform {
     #[cfg(windows)]
     static NATIVE: windows::Windows = windows::Windows;
     &NATIVE
+}
+
+/// The path of a named pipe of this machine, in one of its two ways to be written: Docker has `//./pipe/NAME`, Windows
+/// `\\.\pipe\NAME`. None if that is no such path.
+#[must_use]
+pub fn pipe_path(text: &str) -> Option<String> {
+    let path = text.replace('\\', "/");
+    let name = path.strip_prefix("//./pipe/").filter(|name| !name.is_empty())?;
+    Some(format!("//./pipe/{name}"))
 }
 
 /// Puts a program that is going to be started into a process group of its own.
@@ -143,6 +154,11 @@ pub trait Resizes: Send {
 /// Dropping it gives the terminal back as it was.
 pub trait RawMode: Send {}
 
+/// Bytes both ways.
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
 /// What a system does in a way of its own.
 pub trait Platform: Send + Sync {
     /// Who listens on a TCP port of that address, or of all addresses; none if nobody does or the system does not say.
@@ -173,6 +189,17 @@ pub trait Platform: Send + Sync {
     /// Whether Ctrl-C reaches the programs that this one started at the same time as this one.
     fn shares_interrupts(&self) -> bool;
 
+    /// Connects to a server of this machine at its UNIX socket.
+    fn connect_socket<'a>(&self, path: &'a Path) -> Waiting<'a, io::Result<Box<dyn Connection>>>;
+    /// Connects to a server of this machine at its named pipe.
+    fn connect_pipe<'a>(&self, path: &'a Path) -> Waiting<'a, io::Result<Box<dyn Connection>>>;
+    /// Number of the process that serves a UNIX socket, where the system tells.
+    fn socket_server<'a>(&self, path: &'a Path) -> Waiting<'a, Option<i32>>;
+    /// Whether there is a named pipe of that path; never, where there are none.
+    fn has_pipe(&self, path: &Path) -> bool;
+
+    /// Makes the terminal understand escape sequences (ECMA-48); whether it does.
+    fn allow_escapes(&self) -> bool;
     /// Size of the terminal on standard output, or none if it is no terminal.
     fn terminal_size(&self) -> Option<TerminalSize>;
     /// Puts the terminal on standard input into raw mode: every key reaches the program.
@@ -193,4 +220,23 @@ pub trait Platform: Send + Sync {
     fn is_same_file(&self, file: &File, path: &Path) -> io::Result<bool>;
     /// Makes a rename in a folder survive power loss.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipes_are_named_in_either_way() {
+        let cases = [
+            ("//./pipe/docker_engine", Some("//./pipe/docker_engine")),
+            (r"\\.\pipe\podman-machine-default", Some("//./pipe/podman-machine-default")),
+            ("//./pipe/", None),
+            ("//server/pipe/docker_engine", None),
+            ("/var/run/docker.sock", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(pipe_path(text).as_deref(), expected, "{text}");
+        }
+    }
 }

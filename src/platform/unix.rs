@@ -11,10 +11,12 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Resource, Signal, getrlimit};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr};
+use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 use super::{
-    HostFacts, Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route, Waiting,
+    Connection, HostFacts, Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route,
+    Waiting,
 };
 use crate::engine::TerminalSize;
 
@@ -114,6 +116,27 @@ impl<S: System> Platform for Unix<S> {
         // The terminal sends it to its foreground group (termios(4)), to which what this process starts belongs, too.
         let Ok(terminal) = File::open("/dev/tty") else { return false };
         tcgetpgrp(terminal).is_ok_and(|group| group == rustix::process::getpgrp())
+    }
+
+    fn connect_socket<'a>(&self, path: &'a Path) -> Waiting<'a, io::Result<Box<dyn Connection>>> {
+        Box::pin(async move { Ok(Box::new(UnixStream::connect(path).await?) as Box<dyn Connection>) })
+    }
+
+    fn connect_pipe<'a>(&self, _path: &'a Path) -> Waiting<'a, io::Result<Box<dyn Connection>>> {
+        let error = io::Error::new(io::ErrorKind::Unsupported, "only Windows has named pipes that engines serve");
+        Box::pin(std::future::ready(Err(error)))
+    }
+
+    fn socket_server<'a>(&self, path: &'a Path) -> Waiting<'a, Option<i32>> {
+        Box::pin(async move { UnixStream::connect(path).await.ok()?.peer_cred().ok()?.pid() })
+    }
+
+    fn has_pipe(&self, _path: &Path) -> bool {
+        false
+    }
+
+    fn allow_escapes(&self) -> bool {
+        true
     }
 
     fn terminal_size(&self) -> Option<TerminalSize> {

@@ -1,25 +1,45 @@
-//! Windows: what the standard library and tokio give. Reviewed only; not yet built or run.
+//! Windows: the standard library, tokio, winapi-util for the console, and the system's own programs for what is not to be
+//! had without unsafe code.
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::windows::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use super::{
-    HostFacts, Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route, Waiting,
-};
+use tokio::net::windows::named_pipe::ClientOptions;
+use winapi_util::{HandleRef, console};
+
+use super::ports::overlap;
+use super::{Connection, HostFacts, Interruption, Interruptions, Limit, Limits};
+use super::{Platform, PortHolder, RawMode, Resizes, Route, Waiting};
 use crate::engine::TerminalSize;
 
 /// The system's default range (`netsh int ipv4 show dynamicport tcp`).
 const EPHEMERAL: RangeInclusive<u16> = 49152..=65535;
 /// `DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP` of `CreateProcess`.
 const DETACHED: u32 = 0x0000_0208;
-
 /// `CREATE_NEW_PROCESS_GROUP` of `CreateProcess`.
 const NEW_GROUP: u32 = 0x0000_0200;
+
+/// `ERROR_PIPE_BUSY` of `winerror.h`: all instances of a pipe are taken.
+const PIPE_BUSY: i32 = 231;
+/// How often a busy pipe is tried again; `WaitNamedPipe` would block the thread.
+const PIPE_INTERVAL: Duration = Duration::from_millis(20);
+/// What taskkill ends with where there is no such process.
+const NO_SUCH_PROCESS: i32 = 128;
+
+/// Modes of a console's input (`SetConsoleMode`): `ENABLE_PROCESSED_INPUT | ENABLE_LINE_INPUT | ENABLE_ECHO_INPUT`.
+const COOKED_INPUT: u32 = 0x0007;
+/// `ENABLE_VIRTUAL_TERMINAL_INPUT`: arrows and the like arrive as escape sequences.
+const ESCAPES_IN: u32 = 0x0200;
+/// `ENABLE_VIRTUAL_TERMINAL_PROCESSING` of a console's output.
+const ESCAPES_OUT: u32 = 0x0004;
+/// How often the size of the console is looked at: it tells of a change only to who reads all of its input events.
+const LOOK_AT_SIZE: Duration = Duration::from_millis(500);
 
 /// Puts a program that is going to be started into a process group of its own.
 pub fn own_group(command: &mut tokio::process::Command) {
@@ -29,10 +49,12 @@ pub fn own_group(command: &mut tokio::process::Command) {
 /// Windows.
 pub struct Windows;
 
-#[expect(clippy::disallowed_methods, reason = "the system's own programs, run where nothing can be awaited")]
 impl Platform for Windows {
-    fn port_holder(&self, _address: IpAddr, _port: u16) -> Option<PortHolder> {
-        None
+    fn port_holder(&self, address: IpAddr, port: u16) -> Option<PortHolder> {
+        let table = output("netstat", &["-a", "-n", "-o"]).ok()?;
+        let pid = listener(&table, address, port)?;
+        let tasks = output("tasklist", &["/FI", &format!("PID eq {pid}"), "/FO", "CSV", "/NH"]).ok()?;
+        Some(PortHolder { pid, program: first_field(&tasks)?, container: None })
     }
 
     fn ephemeral_ports(&self) -> RangeInclusive<u16> {
@@ -80,8 +102,11 @@ impl Platform for Windows {
     }
 
     fn kill_group(&self, leader: u32) -> io::Result<()> {
-        let pid = leader.to_string();
-        Command::new("taskkill").args(["/T", "/F", "/PID", &pid]).stdin(Stdio::null()).output().map(drop)
+        let killed = run("taskkill", &["/T", "/F", "/PID", &leader.to_string()])?;
+        if killed.status.success() || killed.status.code() == Some(NO_SUCH_PROCESS) {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("taskkill: {}", String::from_utf8_lossy(&killed.stderr).trim())))
     }
 
     fn pass_on(&self, process: u32, request: Interruption) -> io::Result<()> {
@@ -96,27 +121,74 @@ impl Platform for Windows {
         true
     }
 
+    fn connect_socket<'a>(&self, _path: &'a Path) -> Waiting<'a, io::Result<Box<dyn Connection>>> {
+        let error = io::Error::new(io::ErrorKind::Unsupported, "engines have named pipes on Windows, not UNIX sockets");
+        Box::pin(std::future::ready(Err(error)))
+    }
+
+    fn connect_pipe<'a>(&self, path: &'a Path) -> Waiting<'a, io::Result<Box<dyn Connection>>> {
+        Box::pin(async move {
+            loop {
+                match ClientOptions::new().open(path) {
+                    Ok(pipe) => return Ok(Box::new(pipe) as Box<dyn Connection>),
+                    // Who calls has a deadline.
+                    Err(error) if error.raw_os_error() == Some(PIPE_BUSY) => tokio::time::sleep(PIPE_INTERVAL).await,
+                    Err(error) => return Err(error),
+                }
+            }
+        })
+    }
+
+    fn socket_server<'a>(&self, _path: &'a Path) -> Waiting<'a, Option<i32>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn has_pipe(&self, path: &Path) -> bool {
+        let Some(name) = path.to_str().and_then(|path| path.strip_prefix("//./pipe/")) else { return false };
+        match std::fs::read_dir(r"\\.\pipe\") {
+            Ok(pipes) => pipes.flatten().any(|pipe| pipe.file_name().eq_ignore_ascii_case(name)),
+            // Where they cannot be listed it is opened, which takes an instance of it from its server for a moment.
+            Err(_) => match File::options().read(true).write(true).open(path) {
+                Ok(_) => true,
+                Err(error) => error.raw_os_error() == Some(PIPE_BUSY),
+            },
+        }
+    }
+
+    fn allow_escapes(&self) -> bool {
+        // What has no mode is no console: a file, or the terminal of another system's programs, which knows them.
+        let allow = |handle: HandleRef| match console::mode(&handle) {
+            Ok(mode) => console::set_mode(&handle, mode | ESCAPES_OUT).is_ok(),
+            Err(_) => true,
+        };
+        let (out, err) = (allow(HandleRef::stdout()), allow(HandleRef::stderr()));
+        out && err
+    }
+
     fn terminal_size(&self) -> Option<TerminalSize> {
-        let (rows, columns) = console::Term::stdout().size_checked()?;
-        Some(TerminalSize { columns, rows })
+        terminal_size()
     }
 
     fn raw_mode(&self) -> io::Result<Box<dyn RawMode>> {
-        Err(io::ErrorKind::Unsupported.into())
+        let before = console::mode(HandleRef::stdin())?;
+        console::set_mode(HandleRef::stdin(), (before & !COOKED_INPUT) | ESCAPES_IN)?;
+        Ok(Box::new(Raw(before)))
     }
 
     fn resizes(&self) -> io::Result<Box<dyn Resizes>> {
-        Ok(Box::new(Never))
+        Ok(Box::new(SizeChanges(terminal_size())))
     }
 
     fn interruptions(&self) -> io::Result<Box<dyn Interruptions>> {
         Ok(Box::new(Requests {
             interrupt: tokio::signal::windows::ctrl_c()?,
+            stop: tokio::signal::windows::ctrl_break()?,
             close: tokio::signal::windows::ctrl_close()?,
         }))
     }
 
     fn create_private_dir(&self, path: &Path) -> io::Result<()> {
+        // The access rights of the user's profile are inherited, which let nobody else in but administrators.
         std::fs::create_dir_all(path)
     }
 
@@ -125,29 +197,95 @@ impl Platform for Windows {
     }
 
     fn give_file(&self, _file: &File, _replaced: Option<&Metadata>, _folder: &Path) -> io::Result<()> {
+        // A new file is whose process made it, and has the rights of its folder.
         Ok(())
     }
 
-    fn is_same_file(&self, _file: &File, path: &Path) -> io::Result<bool> {
-        // A file that is open and locked cannot be replaced under its name there.
-        Ok(path.exists())
+    fn is_same_file(&self, file: &File, path: &Path) -> io::Result<bool> {
+        let named = match File::open(path) {
+            Ok(named) => named,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let identity = |file: &File| {
+            let about = winapi_util::file::information(HandleRef::from_file(file))?;
+            Ok::<_, io::Error>((about.volume_serial_number(), about.file_index()))
+        };
+        Ok(identity(file)? == identity(&named)?)
     }
 
     fn sync_dir(&self, _path: &Path) -> io::Result<()> {
+        // NTFS journals names; a folder cannot be opened to be synced.
         Ok(())
     }
 }
 
-struct Never;
+fn terminal_size() -> Option<TerminalSize> {
+    let (rows, columns) = ::console::Term::stdout().size_checked()?;
+    Some(TerminalSize { columns, rows })
+}
 
-impl Resizes for Never {
+#[expect(clippy::disallowed_methods, reason = "the system's own programs, run where nothing can be awaited")]
+fn run(program: &str, arguments: &[&str]) -> io::Result<std::process::Output> {
+    Command::new(program).args(arguments).stdin(Stdio::null()).output()
+}
+
+fn output(program: &str, arguments: &[&str]) -> io::Result<String> {
+    Ok(String::from_utf8_lossy(&run(program, arguments)?.stdout).into_owned())
+}
+
+/// The process that listens on that port, in what `netstat -ano` prints: protocol, the two addresses, state, process. The
+/// state is in the system's language, of one word or more; a listener's other address has port 0.
+fn listener(table: &str, address: IpAddr, port: u16) -> Option<u32> {
+    let line = |line: &str| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [protocol, local, other, .., pid] = fields.as_slice() else { return None };
+        let local: SocketAddr = local.parse().ok()?;
+        let listens = *protocol == "TCP" && other.ends_with(":0");
+        (listens && local.port() == port && overlap(local.ip(), address)).then(|| pid.parse().ok())?
+    };
+    table.lines().find_map(line)
+}
+
+/// The first field of a line of comma-separated values; what `tasklist` says where there is no such process is none.
+fn first_field(line: &str) -> Option<String> {
+    let (field, _) = line.trim_start().strip_prefix('"')?.split_once('"')?;
+    Some(field.to_owned())
+}
+
+/// The input's mode from before.
+struct Raw(u32);
+
+impl RawMode for Raw {}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        if let Err(error) = console::set_mode(HandleRef::stdin(), self.0) {
+            tracing::debug!(%error, "cannot restore the terminal");
+        }
+    }
+}
+
+struct SizeChanges(Option<TerminalSize>);
+
+impl Resizes for SizeChanges {
     fn next(&mut self) -> Waiting<'_, TerminalSize> {
-        Box::pin(std::future::pending())
+        Box::pin(async {
+            loop {
+                tokio::time::sleep(LOOK_AT_SIZE).await;
+                let now = terminal_size();
+                if let Some(size) = now.filter(|_| now != self.0) {
+                    self.0 = now;
+                    return size;
+                }
+            }
+        })
     }
 }
 
 struct Requests {
     interrupt: tokio::signal::windows::CtrlC,
+    stop: tokio::signal::windows::CtrlBreak,
     close: tokio::signal::windows::CtrlClose,
 }
 
@@ -156,9 +294,89 @@ impl Interruptions for Requests {
         Box::pin(async {
             tokio::select! {
                 Some(()) = self.interrupt.recv() => Interruption::Interrupt,
+                Some(()) = self.stop.recv() => Interruption::Interrupt,
                 Some(()) = self.close.recv() => Interruption::Terminate,
                 else => std::future::pending().await,
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::windows::named_pipe::ServerOptions;
+
+    use super::*;
+
+    const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn a_listener_is_found_in_any_language() {
+        let table = "\r\nAktive Verbindungen\r\n\r\n  Proto  Lokale Adresse         Remoteadresse          Status           PID\r\n  \
+            TCP    0.0.0.0:135            0.0.0.0:0              ABHÖREN         1004\r\n  \
+            TCP    127.0.0.1:6443         127.0.0.1:51000        HERGESTELLT     7\r\n  \
+            TCP    127.0.0.1:6443         0.0.0.0:0              ABHÖREN         4711\r\n  \
+            TCP    [::]:443               [::]:0                 À L'ÉCOUTE      4\r\n  \
+            UDP    0.0.0.0:80             *:*                                    9\r\n";
+        assert_eq!(listener(table, LOCALHOST, 135), Some(1004));
+        assert_eq!(listener(table, LOCALHOST, 6443), Some(4711));
+        assert_eq!(listener(table, LOCALHOST, 443), Some(4));
+        assert_eq!(listener(table, LOCALHOST, 80), None);
+        assert_eq!(listener(table, "192.168.1.1".parse().unwrap(), 6443), None);
+    }
+
+    #[test]
+    fn the_name_of_a_task_is_its_first_field() {
+        assert_eq!(first_field("\r\n\"a, b.exe\",\"4711\",\"Console\",\"1\"\r\n").as_deref(), Some("a, b.exe"));
+        assert_eq!(first_field("INFO: No tasks are running which match the specified criteria.\r\n"), None);
+    }
+
+    #[test]
+    fn files_are_told_apart_that_have_the_same_name_one_after_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let first = File::create(&path).unwrap();
+        assert!(Windows.is_same_file(&first, &path).unwrap());
+        std::fs::rename(&path, folder.path().join("other")).unwrap();
+        assert!(!Windows.is_same_file(&first, &path).unwrap());
+        File::create(&path).unwrap();
+        assert!(!Windows.is_same_file(&first, &path).unwrap());
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_killed_already() {
+        Windows.kill_group(u32::MAX - 3).unwrap();
+    }
+
+    #[test]
+    fn the_process_that_listens_has_a_name() {
+        let listener = TcpListener::bind((LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let holder = Windows.port_holder(LOCALHOST, port).expect("this process holds it");
+        assert_eq!(holder.pid, std::process::id());
+        assert!(holder.program.ends_with(".exe"), "{holder}");
+    }
+
+    #[test]
+    fn a_pipe_is_seen_and_connected_to() {
+        let name = format!("sandbar-test-{}", std::process::id());
+        let path = format!("//./pipe/{name}");
+        assert!(!Windows.has_pipe(Path::new(&path)));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut server = ServerOptions::new().create(&path).unwrap();
+            assert!(Windows.has_pipe(Path::new(&path)));
+            let mut client = Windows.connect_pipe(Path::new(&path)).await.unwrap();
+            server.connect().await.unwrap();
+            client.write_all(b"ping").await.unwrap();
+            let mut heard = [0; 4];
+            server.read_exact(&mut heard).await.unwrap();
+            assert_eq!(&heard, b"ping");
+            let missing = Windows.connect_pipe(Path::new("//./pipe/sandbar-none")).await.err().unwrap();
+            assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        });
     }
 }

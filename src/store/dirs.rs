@@ -37,7 +37,7 @@ impl Dirs {
     #[must_use]
     pub fn xdg(env: &Env) -> Option<Self> {
         let home = env.home.as_deref()?;
-        let absolute = |path: &Option<PathBuf>| path.clone().filter(|path| path.is_absolute());
+        let absolute = |path: &Option<PathBuf>| path.clone().filter(|path| path.has_root());
         let below =
             |path: &Option<PathBuf>, usual: &str| absolute(path).unwrap_or_else(|| home.join(usual)).join("sandbar");
         let data = below(&env.xdg_data_home, ".local/share");

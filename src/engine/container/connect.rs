@@ -45,7 +45,7 @@ impl EngineChoice {
             "auto" => Ok(Self::Any),
             "podman" => Ok(Self::Podman),
             "docker" => Ok(Self::Docker),
-            text if text.contains("://") || text.starts_with('/') => {
+            text if text.contains("://") || text.starts_with(['/', '\\']) => {
                 Endpoint::parse(text).map(|_| Self::At(text.to_owned()))
             }
             text => Err(format!("{text:?} is no engine; auto, podman, docker and addresses such as unix:///path are")),
@@ -156,7 +156,10 @@ async fn reach(candidate: &Candidate, env: &Env) -> Result<ContainerEngine, Engi
     let kind = if pong.podman.is_some() { "podman" } else { "docker" };
     let version = client_version(&pong.api);
     let docker = match endpoint {
-        Endpoint::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), NO_DEADLINE_SECONDS, &version),
+        // A socket or a pipe, whichever the system has: it has just answered there.
+        Endpoint::Unix(path) | Endpoint::Pipe(path) => {
+            Docker::connect_with_local(&path.to_string_lossy(), NO_DEADLINE_SECONDS, &version)
+        }
         Endpoint::Tcp(_) => Docker::connect_with_custom_transport(
             transport::over(endpoint),
             Some("http://engine"),
@@ -181,14 +184,20 @@ async fn reach(candidate: &Candidate, env: &Env) -> Result<ContainerEngine, Engi
     Ok(ContainerEngine::new(docker, endpoint.clone(), info, local))
 }
 
-/// The same user's Podman as a program, for what its API does by way of a temporary file.
+/// The same user's Podman as a program, for what its API does by way of a temporary file. It has what it needs to find the
+/// user's storage or virtual machine, in the variables of each system, and nothing that leads it to another engine.
 fn local(path: PathBuf, env: &Env) -> Program {
+    /// Where macOS and Windows have a user's files; without the first, no program of Windows has a network.
+    const FOLDERS: [&str; 6] = ["SYSTEMROOT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "TEMP", "TMPDIR"];
     let variables = [
         ("PATH", env.path.clone()),
         ("HOME", env.home.clone().map(PathBuf::into_os_string)),
         ("XDG_RUNTIME_DIR", env.xdg_runtime_dir.clone().map(PathBuf::into_os_string)),
     ];
-    Program::new(path).envs(variables.into_iter().filter_map(|(name, value)| Some((name, value?))))
+    let folders = env.all.iter().filter(|(name, _)| FOLDERS.iter().any(|folder| name.eq_ignore_ascii_case(folder)));
+    Program::new(path)
+        .envs(variables.into_iter().filter_map(|(name, value)| Some((name, value?))))
+        .envs(folders.map(|(name, value)| (name, value)))
 }
 
 /// What to say where no engine answers and no socket refused.

@@ -169,8 +169,8 @@ pub(super) mod tests {
         assert_eq!(engine("secure").unwrap().1, Some(Material { verify: false, ..material }));
         assert_eq!(engine("none").unwrap_err(), format!("there is no such context in {}", folder.path().display()));
         context(folder.path(), "bare", r#"{"Name":"bare","Endpoints":{"kubernetes":{"Host":"https://k"}}}"#);
-        assert!(engine("bare").unwrap_err().ends_with("/meta.json names no host"));
+        assert!(engine("bare").unwrap_err().ends_with("meta.json names no host"));
         context(folder.path(), "torn", r#"{"Name":"torn","#);
-        assert!(engine("torn").unwrap_err().contains("/meta.json: EOF"), "{:?}", engine("torn"));
+        assert!(engine("torn").unwrap_err().contains("meta.json: EOF"), "{:?}", engine("torn"));
     }
 }

@@ -6,7 +6,6 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
@@ -15,18 +14,20 @@ use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::failure::chain;
 use super::tls::{self, Material};
 use crate::engine::TlsProblem;
+use crate::platform::{self, Connection, pipe_path};
 
 /// Address of an engine's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Endpoint {
     /// A UNIX socket.
     Unix(PathBuf),
+    /// A named pipe of Windows, as [`pipe_path`] has it.
+    Pipe(PathBuf),
     /// A host and a port.
     Tcp(Tcp),
 }
@@ -52,6 +53,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Pipe(path) => write!(f, "npipe://{}", path.display()),
             Self::Tcp(Tcp { address, tls: None }) => write!(f, "tcp://{address}"),
             Self::Tcp(Tcp { address, tls: Some(material) }) => write!(f, "tcp://{address}?{material}"),
         }
@@ -82,28 +84,35 @@ pub(super) enum CallError {
     Malformed(String),
 }
 
-/// Bytes both ways.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 impl Endpoint {
-    /// Understands `unix:///path`, `/path`, `tcp://host:port` and `http://host:port`; a port left out is Docker's 2375.
-    /// `tcp://host:port?certs=/folder` and `https://host:port?certs=/folder` have TLS, Docker's 2376 where the port is left
-    /// out; this is also how a cluster remembers where it was made.
+    /// Understands `unix:///path`, `/path`, `npipe:////./pipe/name`, `tcp://host:port` and `http://host:port`; a port left out
+    /// is Docker's 2375. `tcp://host:port?certs=/folder` and `https://host:port?certs=/folder` have TLS, Docker's 2376 where
+    /// the port is left out; this is also how a cluster remembers where it was made.
     pub fn parse(text: &str) -> Result<Self, String> {
         let absolute = |path: &str| {
             let path = PathBuf::from(path);
-            if path.is_absolute() { Ok(Self::Unix(path)) } else { Err(format!("{text} is not an absolute path")) }
+            if path.has_root() { Ok(Self::Unix(path)) } else { Err(format!("{text} is not an absolute path")) }
         };
         match text.split_once("://") {
             Some(("unix", path)) => absolute(path),
+            Some(("npipe", path)) => pipe_path(path)
+                .map(|path| Self::Pipe(path.into()))
+                .ok_or_else(|| format!("{text} is no pipe of this machine, such as npipe:////./pipe/docker_engine")),
             Some(("tcp" | "http" | "https", address)) => {
                 let (address, query) = address.split_once('?').map_or((address, None), |(a, query)| (a, Some(query)));
                 let tls = query.map(Material::parse).transpose().map_err(|reason| format!("{text}: {reason}"))?;
                 Ok(Self::tcp(address, tls))
             }
             Some((scheme, _)) => Err(format!("{scheme}:// is not supported; unix:// and tcp:// are")),
-            None => absolute(text),
+            None => pipe_path(text).map_or_else(|| absolute(text), |path| Ok(Self::Pipe(path.into()))),
+        }
+    }
+
+    /// The same at a path, which is a socket's or a pipe's.
+    pub fn at(path: PathBuf) -> Self {
+        match path.to_str().and_then(pipe_path) {
+            Some(pipe) => Self::Pipe(pipe.into()),
+            None => Self::Unix(path),
         }
     }
 
@@ -182,28 +191,28 @@ impl Endpoint {
     /// Number of the engine's process, where the system tells.
     pub async fn process(&self) -> Option<i32> {
         match self {
-            #[cfg(unix)]
-            Self::Unix(path) => tokio::net::UnixStream::connect(path).await.ok()?.peer_cred().ok()?.pid(),
+            Self::Unix(path) => platform::native().socket_server(path).await,
             _ => None,
         }
     }
 
     /// A connection to it, safe where that is asked for.
-    pub async fn connect(&self) -> Result<Pin<Box<dyn Stream>>, CallError> {
+    pub async fn connect(&self) -> Result<Box<dyn Connection>, CallError> {
         let lost = |error: std::io::Error| CallError::Lost(error.to_string());
-        Ok(match self {
-            #[cfg(unix)]
-            Self::Unix(path) => Box::pin(tokio::net::UnixStream::connect(path).await.map_err(lost)?),
-            #[cfg(not(unix))]
-            Self::Unix(_) => return Err(lost(std::io::ErrorKind::Unsupported.into())),
+        match self {
+            Self::Unix(path) => platform::native().connect_socket(path).await.map_err(lost),
+            Self::Pipe(path) => platform::native().connect_pipe(path).await.map_err(lost),
             Self::Tcp(tcp) => {
                 let stream = TcpStream::connect(tcp.address.as_str()).await.map_err(lost)?;
                 match &tcp.tls {
-                    Some(material) => Box::pin(material.secure(stream, tcp.host()).await.map_err(CallError::Tls)?),
-                    None => Box::pin(stream),
+                    Some(material) => {
+                        let secured = material.secure(stream, tcp.host()).await.map_err(CallError::Tls)?;
+                        Ok(Box::new(secured))
+                    }
+                    None => Ok(Box::new(stream)),
                 }
             }
-        })
+        }
     }
 
     /// What an error of a connection says of TLS, or that it was lost.
@@ -298,6 +307,12 @@ mod tests {
             ("https://engine:1/?certs=/a%26b&verify=false", tcp("engine:1", certs("/a&b", false))),
             ("tcp://engine?certs=a", Err("tcp://engine?certs=a: a is not an absolute path".into())),
             ("tcp://engine?tls=1", Err("tcp://engine?tls=1: \"tls=1\" is not certs=FOLDER".into())),
+            ("npipe:////./pipe/docker_engine", Ok(Endpoint::Pipe("//./pipe/docker_engine".into()))),
+            (r"\\.\pipe\docker_engine", Ok(Endpoint::Pipe("//./pipe/docker_engine".into()))),
+            (
+                "npipe://docker_engine",
+                Err("npipe://docker_engine is no pipe of this machine, such as npipe:////./pipe/docker_engine".into()),
+            ),
             ("ssh://core@host", Err("ssh:// is not supported; unix:// and tcp:// are".into())),
             ("unix://relative", Err("unix://relative is not an absolute path".into())),
         ];

@@ -58,7 +58,7 @@ pub(super) fn steps(options: &ConnectOptions<'_>) -> Vec<Step> {
         superuser: options.platform.is_superuser(),
         // Where containers need a virtual machine, the program alone is none.
         podman: program("podman", options.env).filter(|_| options.platform.runs_containers()),
-        exists: &|path| path.exists(),
+        exists: &|path| path.exists() || options.platform.has_pipe(path),
     };
     look.steps()
 }
@@ -177,7 +177,7 @@ impl Look<'_> {
 
     fn ask(&self, engine: &'static str, paths: Vec<PathBuf>) -> impl Iterator<Item = Step> {
         paths.into_iter().filter(|path| (self.exists)(path)).map(move |path| {
-            let endpoint = Endpoint::Unix(path);
+            let endpoint = Endpoint::at(path);
             let rootless = self.is_a_users(engine, &endpoint);
             Step::Ask(Candidate { engine, endpoint, rootless, named: None })
         })
@@ -195,17 +195,19 @@ impl Look<'_> {
     }
 
     /// Sockets of Podman Machine (`podman machine inspect`, `ConnectionInfo.PodmanSocket`; newer ones are in the folder
-    /// for temporary files) and of Lima's Podman.
+    /// for temporary files) and of Lima's Podman. On Windows Podman Machine has a pipe (`ConnectionInfo.PodmanPipe`).
     fn podman_machines(&self) -> Vec<PathBuf> {
         let temporary = [&self.env.temporary_dir, &self.env.xdg_runtime_dir];
         let temporary = temporary.into_iter().flatten().map(|dir| dir.join("podman/podman-machine-default-api.sock"));
         let machines = ["podman.sock", "podman-machine-default/podman.sock", "qemu/podman.sock"];
         let machines = machines.map(|path| Path::new(".local/share/containers/podman/machine").join(path));
         let lima = PathBuf::from(".lima/podman/sock/podman.sock");
-        temporary.chain(self.at_home(machines.into_iter().chain([lima]))).collect()
+        let pipe = PathBuf::from("//./pipe/podman-machine-default");
+        temporary.chain(self.at_home(machines.into_iter().chain([lima]))).chain([pipe]).collect()
     }
 
-    /// Sockets of Docker: the system's, a user's own, Docker Desktop, Colima, Rancher Desktop, `OrbStack`, Lima.
+    /// Sockets of Docker: the system's, a user's own, Docker Desktop, Colima, Rancher Desktop, `OrbStack`, Lima. On Windows
+    /// Docker Desktop has two pipes, of which Rancher Desktop serves the first, too.
     fn dockers(&self) -> Vec<PathBuf> {
         let own = self.env.xdg_runtime_dir.as_ref().map(|dir| dir.join("docker.sock"));
         let machines = [
@@ -220,7 +222,8 @@ impl Look<'_> {
             ".lima/docker-rootful/sock/docker.sock",
         ];
         let machines = self.at_home(machines.into_iter().map(PathBuf::from));
-        std::iter::once("/var/run/docker.sock".into()).chain(own).chain(machines).collect()
+        let pipes = ["//./pipe/docker_engine", "//./pipe/dockerDesktopLinuxEngine"].map(PathBuf::from);
+        std::iter::once("/var/run/docker.sock".into()).chain(own).chain(machines).chain(pipes).collect()
     }
 
     fn at_home(&self, paths: impl Iterator<Item = PathBuf>) -> impl Iterator<Item = PathBuf> {
@@ -301,7 +304,9 @@ mod tests {
                 podman: self.podman.clone(),
                 exists: &|path| self.exist.iter().any(|it| it == path),
             };
-            let home = self.folder.path().join("home").display().to_string();
+            // The order is what counts, not the separators that the system puts into paths.
+            let plain = |text: &str| text.replace('\\', "/");
+            let home = plain(&self.folder.path().join("home").display().to_string());
             let words = |step: Step| match step {
                 Step::Ask(Candidate { engine, endpoint, rootless, named }) => {
                     let address = with_name(&endpoint.to_string(), named.as_deref());
@@ -310,7 +315,7 @@ mod tests {
                 Step::Start(_) => "start".to_owned(),
                 Step::Fail(error) => format!("fail:{error}"),
             };
-            look.steps().into_iter().map(|step| words(step).replace(&home, "~")).collect()
+            look.steps().into_iter().map(|step| plain(&words(step)).replace(&home, "~")).collect()
         }
 
         fn any(&self) -> Vec<String> {
@@ -318,7 +323,7 @@ mod tests {
         }
     }
 
-    const EVERYWHERE: [&str; 18] = [
+    const EVERYWHERE: [&str; 21] = [
         "/run/podman/podman.sock",
         "/run/user/1000/podman/podman.sock",
         "/sandbar/run/podman.sock",
@@ -327,6 +332,7 @@ mod tests {
         "~/.local/share/containers/podman/machine/podman-machine-default/podman.sock",
         "~/.local/share/containers/podman/machine/qemu/podman.sock",
         "~/.lima/podman/sock/podman.sock",
+        "//./pipe/podman-machine-default",
         "/var/run/docker.sock",
         "/run/user/1000/docker.sock",
         "~/.docker/run/docker.sock",
@@ -337,6 +343,8 @@ mod tests {
         "~/.orbstack/run/docker.sock",
         "~/.lima/docker/sock/docker.sock",
         "~/.lima/docker-rootful/sock/docker.sock",
+        "//./pipe/docker_engine",
+        "//./pipe/dockerDesktopLinuxEngine",
     ];
 
     #[test]
@@ -351,6 +359,7 @@ mod tests {
         podman:unix://~/.local/share/containers/podman/machine/podman-machine-default/podman.sock!
         podman:unix://~/.local/share/containers/podman/machine/qemu/podman.sock!
         podman:unix://~/.lima/podman/sock/podman.sock!
+        podman:npipe:////./pipe/podman-machine-default
         docker:unix:///var/run/docker.sock
         docker:unix:///run/user/1000/docker.sock!
         docker:unix://~/.docker/run/docker.sock
@@ -361,6 +370,8 @@ mod tests {
         docker:unix://~/.orbstack/run/docker.sock
         docker:unix://~/.lima/docker/sock/docker.sock
         docker:unix://~/.lima/docker-rootful/sock/docker.sock
+        docker:npipe:////./pipe/docker_engine
+        docker:npipe:////./pipe/dockerDesktopLinuxEngine
         ");
     }
 

@@ -13,7 +13,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-use super::endpoint::{CallError, Endpoint, Stream};
+use super::endpoint::{CallError, Endpoint};
+use crate::platform;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Error>> + Send>>;
 
@@ -53,7 +54,7 @@ impl tower_service::Service<hyper::Uri> for Connector {
 }
 
 /// A connection as hyper's client has them.
-struct Line(TokioIo<Pin<Box<dyn Stream>>>);
+struct Line(TokioIo<Box<dyn platform::Connection>>);
 
 impl Connection for Line {
     fn connected(&self) -> Connected {

@@ -29,7 +29,7 @@ pub(super) fn check_spec(spec: &NodeSpec) -> Result<(), EngineError> {
     if spec.cpu_millis == Some(0) {
         return refuse("no CPU at all");
     }
-    if spec.files.iter().any(|(path, ..)| !path.is_absolute()) {
+    if spec.files.iter().any(|(path, ..)| !path.has_root()) {
         return refuse("a file whose path is not absolute");
     }
     Ok(())
