@@ -19,6 +19,7 @@ mod lease;
 mod lifecycle;
 mod list;
 mod networks;
+mod node_image;
 mod node_path;
 mod node_spec;
 mod pause;

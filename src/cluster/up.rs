@@ -20,13 +20,12 @@ use super::node_spec::{digest, file_digests, labels, networks_of, node_spec};
 use super::plan::{Goal, Observed, Step, plan};
 use super::probe::Prober;
 use super::wait::{Limit, PhaseTime, Ready, Wait, took};
-use super::{Addresses, ClusterError, Lease, failure_report, kubeconfig, networks, ports, remove, undo};
+use super::{Addresses, ClusterError, Lease, failure_report, kubeconfig, networks, node_image, ports, remove, undo};
 use crate::engine::{
-    Engine, EngineError, EngineInfo, ImageInfo, LABEL_CONTRACT, LABEL_SPEC, Labels, NodeState, Resource, ResourceKind,
-    RunState,
+    Engine, EngineError, EngineInfo, ImageInfo, LABEL_SPEC, Labels, NodeState, Resource, ResourceKind, RunState,
 };
 use crate::kubeconfig::{Merged, current_context};
-use crate::node::{CONTRACT_VERSION, StatusReport, WarningReport};
+use crate::node::{StatusReport, WarningReport};
 use crate::platform::Interruptions;
 use crate::platform::look::{Look, look};
 use crate::spec::{ClusterFile, ClusterName, ClusterSpec, EngineChoice, Flags, resolve, resolve_name};
@@ -344,9 +343,9 @@ impl Attempt<'_> {
         self.recreate |= node.is_some_and(|node| node.run == RunState::Gone);
         let makes_node = node.is_none() || self.recreate || self.fresh;
         let image = if makes_node {
-            Some(self.fit_image(engine, image?)?)
+            Some(node_image::fitting(engine.info(), &self.spec.image, image?)?)
         } else {
-            self.tell_other_image(node, image);
+            self.warnings.extend(node_image::other(&self.spec, node, image));
             None
         };
         let mut record = known.clone().unwrap_or_else(|| Record::new(self.spec.clone(), (self.host.now)()));
@@ -407,34 +406,6 @@ impl Attempt<'_> {
         self.record = known;
         self.phases.push(took("image", phase.done()));
         Ok((record, observed, inputs))
-    }
-
-    /// The user is told that the name of the node's image means another one by now; that is not changed by itself.
-    fn tell_other_image(&mut self, node: Option<&NodeState>, image: Result<Option<ImageInfo>, EngineError>) {
-        match (node, image) {
-            (Some(node), Ok(Some(image))) if node.image_id != image.id => self.warnings.push(WarningReport {
-                code: "ImageChanged".to_owned(),
-                message: format!("image {} is another one than this node was made from", self.spec.image),
-                hint: format!("`sandbar up {} --recreate` uses it and keeps the data", self.spec.name),
-            }),
-            (_, Ok(_)) => {}
-            // The node that there is needs it no more.
-            (_, Err(error)) => tracing::debug!(%error, "the node's image is not compared"),
-        }
-    }
-
-    fn fit_image(&self, engine: &Arc<dyn Engine>, info: Option<ImageInfo>) -> Result<ImageInfo, ClusterError> {
-        let image = &self.spec.image;
-        let info =
-            info.ok_or_else(|| ClusterError::NoImage { engine: engine.info().kind.clone(), image: image.clone() })?;
-        let unfit = |reason: String| ClusterError::ImageUnfit { image: image.clone(), reason };
-        let contract =
-            info.labels.get(LABEL_CONTRACT).ok_or_else(|| unfit(format!("it has no label {LABEL_CONTRACT}")))?;
-        let oldest = CONTRACT_VERSION.saturating_sub(1).max(1);
-        match contract.parse::<u32>() {
-            Ok(version) if (oldest..=CONTRACT_VERSION).contains(&version) => Ok(info),
-            _ => Err(unfit(format!("it speaks contract version {contract}, this sandbar speaks {CONTRACT_VERSION}"))),
-        }
     }
 
     fn check_immutable(&self, record: &Record) -> Result<(), ClusterError> {
