@@ -1,13 +1,17 @@
 #!/bin/sh
 # Builds the node image, localhost/sandbar-node:VERSION, and everything in it. What has not changed is not built again:
 # each step leaves the digest of its inputs beside its result.
-#   build.sh binaries|seed|base|image|reproduce [ARCHITECTURE]
+#   build.sh binaries|seed|base|image|archive|reproduce [ARCHITECTURE]
+#   build.sh digests
 # "reproduce" builds all of it a second time, elsewhere and without any cache but Go's, and compares.
+# "archive" writes the image as a release has it, build/dist/sandbar-node-VERSION-ARCHITECTURE.tar.zst. "digests" prints, of all
+# archives that were written, what a build of the command-line tool takes as SANDBAR_NODE_DIGESTS: then it knows them.
+# Another architecture than this machine's needs gcc-aarch64-linux-gnu (or CC_ARM64) for one small program.
 # The base is made out of Debian's packages, which needs no registry. BASE=IMAGE takes one that was made before, of this
 # engine's store or of a registry.
 set -eu
 
-goal=${1:?usage: build.sh binaries|seed|base|image|reproduce [ARCHITECTURE]}
+goal=${1:?usage: build.sh binaries|seed|base|image|archive|reproduce|digests [ARCHITECTURE]}
 root=$(dirname "$(dirname "$(realpath "$0")")")
 architecture=${2:-$(go env GOARCH)}
 build=$root/build/$architecture
@@ -167,6 +171,53 @@ image() {
 	say "$name: $($podman image inspect --format '{{.Id}}' "$name")"
 }
 
+# A docker-archive, which every engine takes: of what podman save writes, what the manifest names, under the image's plain
+# name, in an order and with times that depend on nothing but the image.
+archive() {
+	image
+	id=$($podman image inspect --format '{{.Id}}' "$name")
+	dist=$root/build/dist
+	target=$dist/sandbar-node-$version-$architecture.tar.zst
+	if fresh archive "$id" && [ -e "$target" ]; then
+		say "$target is up to date"
+		return
+	fi
+	say "Packing $target"
+	folder=$build/archive
+	rm -rf "$folder"
+	mkdir -p "$folder/saved" "$folder/files" "$dist"
+	$podman save --quiet --format docker-archive "$name" | tar -x -C "$folder/saved"
+	layers=$(sed 's/.*"Layers":\[\([^]]*\)\].*/\1/' "$folder/saved/manifest.json")
+	for file in "$id.json" $(printf '%s' "$layers" | tr -d '"' | tr , ' '); do
+		mv "$folder/saved/$file" "$folder/files/$file"
+	done
+	printf '[{"Config":"%s.json","RepoTags":["localhost/sandbar-node:%s"],"Layers":[%s]}]\n' "$id" "$version" "$layers" \
+		>"$folder/files/manifest.json"
+	(
+		cd "$folder/files"
+		# The manifest first: whoever reads the archive knows at once what it is.
+		find . -type f ! -name manifest.json -printf '%P\n' | LC_ALL=C sort >../names
+		{ echo manifest.json && cat ../names; } | tar --create --format=ustar --numeric-owner --owner=0 --group=0 \
+			--mode=0644 --mtime="@0" --no-recursion --files-from=-
+	) | zstd -q -19 --long=26 -T0 -o "$target.part" -f
+	mv "$target.part" "$target"
+	rm -rf "$folder"
+	stamp archive "$id"
+	say "$target: $(wc -c <"$target") bytes"
+}
+
+digests() {
+	all=
+	for target in "$root/build/dist/sandbar-node-$version"-*.tar.zst; do
+		[ -e "$target" ] || continue
+		one=${target##*"$version"-}
+		one=${one%.tar.zst}
+		image=$(cat "$root/build/$one/archive.inputs")
+		all=$all${all:+,}$one=$(sha256sum "$target" | cut -d' ' -f1)/sha256:$image
+	done
+	echo "$all"
+}
+
 reproduce() {
 	no_cache=--no-cache
 	image
@@ -186,7 +237,7 @@ reproduce() {
 }
 
 case $goal in
-binaries | seed | base | image | reproduce) "$goal" ;;
+binaries | seed | base | image | archive | reproduce | digests) "$goal" ;;
 *)
 	say "error: no such goal: $goal"
 	exit 2
