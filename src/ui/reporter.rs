@@ -71,6 +71,12 @@ pub enum Event {
         /// The sentence.
         text: String,
     },
+    /// A sentence on why it is so, for who asked for more (`--verbose`).
+    #[serde(rename_all = "camelCase")]
+    Explanation {
+        /// The sentence.
+        text: String,
+    },
     /// A sentence that the user should act on and that is no failure.
     #[serde(rename_all = "camelCase")]
     Warning {

@@ -38,8 +38,17 @@ struct Shown {
     started: Instant,
     live: bool,
     spinner: Option<ProgressBar>,
-    running: Option<(String, String, String)>,
+    /// Phases that were begun and are not over, each in the one before.
+    running: Vec<Running>,
     held_back: Vec<String>,
+}
+
+struct Running {
+    phase: String,
+    text: String,
+    detail: String,
+    /// When bytes were told first, and how many: what was there before is no measure of how fast they come.
+    begun: Option<(Instant, u64)>,
 }
 
 impl Terminal {
@@ -53,7 +62,7 @@ impl Terminal {
             started: Instant::now(),
             live: detail != Detail::Live,
             spinner: None,
-            running: None,
+            running: Vec::new(),
             held_back: Vec::new(),
         };
         let shared = Arc::new(Mutex::new(shown));
@@ -82,23 +91,27 @@ impl Reporter for Terminal {
             Event::Note { text } => shown.line(text),
             Event::Warning { text } => shown.line(&format!("{} {text}", style.attention("warning:"))),
             Event::Waiting { text } => shown.line(&format!("{} {text}", style.attention("waiting for"))),
+            Event::Explanation { text } if self.components => shown.log(text.clone()),
+            Event::Explanation { .. } => {}
             _ if self.detail == Detail::Lines => {}
             Event::PhaseStarted { phase, text } => {
-                shown.running = Some((phase.clone(), text.clone(), String::new()));
+                let (phase, text, detail) = (phase.clone(), text.clone(), String::new());
+                shown.running.push(Running { phase, text, detail, begun: None });
                 shown.draw();
             }
             Event::PhaseDetail { phase, text } => shown.note(phase, text.clone()),
             Event::Bytes { phase, done, total } => {
+                let rate = shown.rate(phase, *done);
                 let total = total.map(|total| format!(" of {}", bytes(total))).unwrap_or_default();
-                shown.note(phase, format!("{}{total}", bytes(*done)));
+                shown.note(phase, format!("{}{total}{rate}", bytes(*done)));
             }
             Event::PhaseFinished { phase, millis } => {
-                let text = match shown.running.take() {
-                    Some((running, text, _)) if running == *phase => text,
-                    _ => phase.clone(),
-                };
+                let begun = shown.running.iter().rposition(|running| running.phase == *phase);
+                let text = begun.and_then(|index| shown.running.drain(index..).next()).map(|running| running.text);
+                let text = text.unwrap_or_else(|| phase.clone());
                 let took = style.faint(&seconds(Duration::from_millis(*millis)));
                 shown.log(format!("{} {text}  {took}", style.good("✓")));
+                shown.draw();
             }
             Event::Component { name, state, reason, start_millis, ready_millis } if self.components => {
                 let took = ready_millis.zip(*start_millis).map(|(ready, start)| ready.saturating_sub(start));
@@ -123,7 +136,7 @@ impl Reporter for Terminal {
             spinner.finish_and_clear();
         }
         shown.held_back.clear();
-        shown.running = None;
+        shown.running.clear();
     }
 }
 
@@ -138,13 +151,8 @@ impl Shown {
         if let Ok(template) = ProgressStyle::with_template("{spinner} {msg}") {
             spinner.set_style(template.tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "));
         }
-        if self.running.is_some() {
-            spinner.enable_steady_tick(TURN);
-            self.spinner = Some(spinner);
-            self.draw();
-        } else {
-            self.spinner = Some(spinner);
-        }
+        self.spinner = Some(spinner);
+        self.draw();
     }
 
     /// A line of what was done, for which it is too early until something is shown at all.
@@ -157,16 +165,28 @@ impl Shown {
     }
 
     fn note(&mut self, phase: &str, detail: String) {
-        if let Some((running, _, shown)) = &mut self.running
-            && running == phase
-        {
-            *shown = detail;
+        if let Some(running) = self.running.last_mut().filter(|running| running.phase == phase) {
+            running.detail = detail;
             self.draw();
         }
     }
 
+    /// How fast bytes come, once it can be told.
+    fn rate(&mut self, phase: &str, done: u64) -> String {
+        let Some(running) = self.running.last_mut().filter(|running| running.phase == phase) else {
+            return String::new();
+        };
+        let (since, before) = *running.begun.get_or_insert_with(|| (Instant::now(), done));
+        match u64::try_from(since.elapsed().as_millis()) {
+            Ok(millis @ 1000..) => {
+                format!(" at {}/s", bytes(done.saturating_sub(before).saturating_mul(1000) / millis))
+            }
+            _ => String::new(),
+        }
+    }
+
     fn draw(&self) {
-        let (Some(spinner), Some((_, text, detail))) = (&self.spinner, &self.running) else { return };
+        let (Some(spinner), Some(Running { text, detail, .. })) = (&self.spinner, self.running.last()) else { return };
         spinner.enable_steady_tick(TURN);
         let since = self.style.faint(&seconds(self.started.elapsed()));
         let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
@@ -298,5 +318,48 @@ mod tests {
         ✓ other  0.0 s
           kubelet is ready  0.1 s
         ");
+    }
+
+    #[test]
+    fn a_phase_in_another_leaves_the_other_as_it_was() {
+        let (terminal, written) = terminal(Detail::Log, true);
+        let started = |phase: &str, text: &str| Event::PhaseStarted { phase: phase.to_owned(), text: text.to_owned() };
+        let finished = |phase: &str| Event::PhaseFinished { phase: phase.to_owned(), millis: 1000 };
+        for event in [
+            started("image", "Image fits"),
+            Event::Explanation { text: "because".to_owned() },
+            started("download", "Downloading"),
+            started("given up", "Given up"),
+            finished("download"),
+            finished("image"),
+        ] {
+            terminal.report(&event);
+        }
+        insta::assert_snapshot!(written.text(), @r"
+        because
+        ✓ Downloading  1.0 s
+        ✓ Image fits  1.0 s
+        ");
+        let (quiet, written) = self::terminal(Detail::Lines, false);
+        quiet.report(&Event::Explanation { text: "because".to_owned() });
+        assert_eq!(written.text(), "");
+    }
+
+    #[test]
+    fn how_fast_bytes_come_is_told_after_a_second() {
+        let (terminal, _written) = terminal(Detail::Live, false);
+        let phase = || "download".to_owned();
+        terminal.report(&Event::PhaseStarted { phase: phase(), text: "Downloading".to_owned() });
+        terminal.report(&Event::Bytes { phase: phase(), done: 100 << 20, total: Some(400 << 20) });
+        let detail = || lock(&terminal.shared).running.last().unwrap().detail.clone();
+        assert_eq!(detail(), "100 MiB of 400 MiB");
+        let earlier = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+        lock(&terminal.shared).running.last_mut().unwrap().begun = Some((earlier, 100 << 20));
+        terminal.report(&Event::Bytes { phase: phase(), done: 300 << 20, total: Some(400 << 20) });
+        let detail = detail();
+        assert!(
+            ["99", "100"].iter().any(|rate| detail.starts_with(&format!("300 MiB of 400 MiB at {rate}"))),
+            "{detail}"
+        );
     }
 }
