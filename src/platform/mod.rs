@@ -218,6 +218,8 @@ pub trait Platform: Send + Sync {
     fn give_file(&self, file: &File, replaced: Option<&Metadata>, folder: &Path) -> io::Result<()>;
     /// Whether an open file is the one that a path names now.
     fn is_same_file(&self, file: &File, path: &Path) -> io::Result<bool>;
+    /// Bytes that this user may still write where a folder is; none where the system does not say.
+    fn free_space(&self, folder: &Path) -> io::Result<Option<u64>>;
     /// Makes a rename in a folder survive power loss.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 }

@@ -184,6 +184,11 @@ impl<S: System> Platform for Unix<S> {
         }
     }
 
+    fn free_space(&self, folder: &Path) -> io::Result<Option<u64>> {
+        let there = rustix::fs::statvfs(folder)?;
+        Ok(Some(there.f_bavail.saturating_mul(there.f_frsize)))
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }

@@ -214,6 +214,10 @@ impl Platform for Windows {
         Ok(identity(file)? == identity(&named)?)
     }
 
+    fn free_space(&self, _folder: &Path) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
     fn sync_dir(&self, _path: &Path) -> io::Result<()> {
         // NTFS journals names; a folder cannot be opened to be synced.
         Ok(())

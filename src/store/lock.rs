@@ -1,4 +1,5 @@
-//! One lock a cluster, held by the command that changes it, and one for the process that a cluster is made for.
+//! Locks: one a cluster, held by the command that changes it, one for the process that a cluster is made for, and one for
+//! each file that is being downloaded.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -9,21 +10,39 @@ use super::{StoreError, file};
 use crate::platform;
 use crate::spec::ClusterName;
 
-/// A lock of one cluster; dropping it lets go. The kernel lets go, too, when the process ends in whatever way.
+/// A lock of one file; dropping it lets go. The kernel lets go, too, when the process ends in whatever way.
 #[derive(Debug)]
-pub struct ClusterLock {
+pub struct FileLock {
     file: File,
     path: PathBuf,
 }
 
-impl ClusterLock {
-    pub(super) async fn take(
+/// Why a lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// The system refused something.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Somebody else holds it.
+    #[error("{holder} holds {}; waited {waited:?}", path.display())]
+    Held {
+        /// The lock's file.
         path: PathBuf,
-        name: &ClusterName,
+        /// Who holds it.
+        holder: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+}
+
+impl FileLock {
+    /// Takes the lock, waiting at most `timeout`; `waiting` is told once who holds it, as that one's `command` says.
+    pub async fn take(
+        path: PathBuf,
         command: &str,
         timeout: Duration,
         waiting: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, LockError> {
         file::create_folder(path.parent().unwrap_or(Path::new(".")))?;
         let started = Instant::now();
         let mut told = false;
@@ -37,7 +56,7 @@ impl ClusterLock {
                 options.read(true).write(true).create(true).truncate(false).open(&path).map_err(fail("open"))?;
             match file.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::Error(error)) => return Err(fail("lock")(error)),
+                Err(TryLockError::Error(error)) => return Err(fail("lock")(error).into()),
                 Err(TryLockError::WouldBlock) => {
                     let holder = holder(&mut file);
                     if !told {
@@ -48,15 +67,13 @@ impl ClusterLock {
                     let waiter = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
                     match tokio::time::timeout(left, waiter).await {
                         Ok(Ok(Ok(locked))) => file = locked,
-                        Ok(Ok(Err(error))) => return Err(fail("lock")(error)),
-                        Ok(Err(ended)) => return Err(fail("lock")(std::io::Error::other(ended))),
-                        Err(_) => {
-                            return Err(StoreError::Locked { name: name.clone(), holder, waited: started.elapsed() });
-                        }
+                        Ok(Ok(Err(error))) => return Err(fail("lock")(error).into()),
+                        Ok(Err(ended)) => return Err(fail("lock")(std::io::Error::other(ended)).into()),
+                        Err(_) => return Err(LockError::Held { path, holder, waited: started.elapsed() }),
                     }
                 }
             }
-            // Whoever held it may have removed the file with the cluster: then this lock is of a file that nobody sees.
+            // Whoever held it may have removed the file with what it was for: then this lock is of a file that nobody sees.
             if platform::native().is_same_file(&file, &path).map_err(fail("lock"))? {
                 write_holder(&mut file, command).map_err(fail("write"))?;
                 return Ok(Self { file, path });
@@ -64,12 +81,39 @@ impl ClusterLock {
         }
     }
 
-    /// Lets go and removes the lock's file, because the cluster is gone.
+    /// Lets go and removes the lock's file, because what it was for is over.
     pub fn remove(self) {
         // Removed while it is held, so that nobody can have taken it in between; who waits for it sees that it is gone.
         // What cannot be removed stays as an empty file that the next one takes.
         let _ = std::fs::remove_file(&self.path);
         drop(self.file);
+    }
+}
+
+/// A lock of one cluster.
+#[derive(Debug)]
+pub struct ClusterLock(FileLock);
+
+impl ClusterLock {
+    pub(super) async fn take(
+        path: PathBuf,
+        name: &ClusterName,
+        command: &str,
+        timeout: Duration,
+        waiting: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Self, StoreError> {
+        match FileLock::take(path, command, timeout, waiting).await {
+            Ok(lock) => Ok(Self(lock)),
+            Err(LockError::Store(error)) => Err(error),
+            Err(LockError::Held { holder, waited, .. }) => {
+                Err(StoreError::Locked { name: name.clone(), holder, waited })
+            }
+        }
+    }
+
+    /// Lets go and removes the lock's file, because the cluster is gone.
+    pub fn remove(self) {
+        self.0.remove();
     }
 }
 
@@ -96,7 +140,7 @@ pub(super) fn remove_unheld(path: &Path) -> Result<(), StoreError> {
         Err(error) => return Err(StoreError::io("open", path, error)),
     };
     match file.try_lock() {
-        // While it is held, as in `ClusterLock::remove`.
+        // While it is held, as in `FileLock::remove`.
         Ok(()) => match std::fs::remove_file(path) {
             Err(error) if !gone(&error) => Err(StoreError::io("remove", path, error)),
             _ => Ok(()),

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub use self::dirs::Dirs;
 pub use self::file::write_atomic;
 pub use self::kept::Kept;
-pub use self::lock::ClusterLock;
+pub use self::lock::{ClusterLock, FileLock, LockError};
 pub use self::record::{KubeconfigRecord, Networks, Operation, OperationKind, Ports, RECORD_VERSION, Record};
 use crate::spec::ClusterName;
 
