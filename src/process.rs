@@ -200,6 +200,25 @@ impl Program {
         started.map_err(|source| ProcessError::NotStarted { command: self.command_line(), source })
     }
 
+    /// Runs a program that leaves another one in the background, as daemons do, with the standard error of both in a file; waits
+    /// for the end of the first.
+    pub async fn launch(&self, log: std::fs::File) -> Result<(), ProcessError> {
+        let streams = |source| ProcessError::Streams { command: self.command_line(), source };
+        let mut command = self.quiet_command();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
+        let mut running = self.spawn(command)?;
+        match tokio::time::timeout(self.deadline, running.wait()).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => Err(ProcessError::Failed { command: self.command_line(), status, stderr: String::new() }),
+            Ok(Err(source)) => Err(streams(source)),
+            Err(_) => Err(ProcessError::TimedOut {
+                command: self.command_line(),
+                after: self.deadline,
+                stderr: String::new(),
+            }),
+        }
+    }
+
     #[expect(clippy::disallowed_methods, reason = "this is the one way")]
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
@@ -222,6 +241,11 @@ impl Program {
     fn start_with(&self, stdin: Stdio) -> Result<Running, ProcessError> {
         let mut command = self.quiet_command();
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        self.spawn(command)
+    }
+
+    /// Starts it in a group of its own.
+    fn spawn(&self, mut command: Command) -> Result<Running, ProcessError> {
         platform::own_group(&mut command);
         let child =
             command.spawn().map_err(|source| ProcessError::NotStarted { command: self.command_line(), source })?;

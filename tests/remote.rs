@@ -18,6 +18,8 @@ mod network;
 mod required;
 #[path = "remote/sibling.rs"]
 mod sibling;
+#[path = "remote/ssh.rs"]
+mod ssh;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -39,9 +41,11 @@ const LATER: i32 = 2099;
 /// A test.
 type Test = (&'static str, fn(&Far) -> Outcome);
 
-const TESTS: [Test; 2] = [
+const TESTS: [Test; 4] = [
     ("a_sibling_container_is_reached_by_its_name", sibling::is_reached_by_its_name),
     ("what_is_wrong_with_tls_is_said", sibling::what_is_wrong_with_tls_is_said),
+    ("an_engine_is_reached_through_one_ssh_connection", ssh::is_reached_through_one_connection),
+    ("what_is_wrong_with_ssh_is_said", ssh::what_is_wrong_with_ssh_is_said),
 ];
 
 fn main() -> ExitCode {
@@ -57,7 +61,13 @@ fn main() -> ExitCode {
     }
     let far = far.ok().map(Arc::new);
     for (name, test) in TESTS {
-        let (left_out, far) = (far.is_none(), far.clone());
+        let needs_ssh = name.contains("ssh");
+        let reason = ssh::missing().filter(|_| needs_ssh && far.is_some());
+        if let Some(reason) = reason {
+            eprintln!("skipped: {name}: {reason}");
+            trials.extend(required::failure("sshd", reason));
+        }
+        let (left_out, far) = (far.is_none() || reason.is_some(), far.clone());
         let run = move || far.map_or(Ok(()), |far| test(&far)).map_err(Failed::from);
         trials.push(Trial::test(name, run).with_ignored_flag(left_out));
     }
@@ -97,6 +107,11 @@ impl Far {
         load(&dockerd, image)?;
         let kubectl = laptop::kubectl(&mut || docker(&dockerd), image, folder.path())?;
         Ok(Self { dockerd, network, folder, kubectl })
+    }
+
+    /// The path of the engine's socket.
+    fn socket(&self) -> String {
+        self.dockerd.address().trim_start_matches("unix://").to_owned()
     }
 
     /// A file or folder of these tests.

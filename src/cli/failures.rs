@@ -2,7 +2,7 @@
 
 use crate::cluster::probe::ProbeError;
 use crate::cluster::{CarryError, ClusterError, ConfigProblem};
-use crate::engine::{EngineError, TlsProblem};
+use crate::engine::{EngineError, SshProblem, TlsProblem};
 use crate::error::{Failure, FailureKind};
 use crate::kubeconfig::KubeconfigError;
 use crate::node::NodeError;
@@ -141,6 +141,7 @@ impl From<EngineError> for Failure {
                 (FailureKind::Host, Some(unreachable(engine, endpoint, reason)))
             }
             EngineError::Tls { problem, .. } => (FailureKind::Host, Some(insecure(problem))),
+            EngineError::Ssh { endpoint, problem } => (FailureKind::Host, Some(no_way(endpoint, problem))),
             EngineError::PrivilegeRefused { rootless: true, .. } => (
                 FailureKind::Host,
                 Some("Podman as root works: `sudo sandbar up`; or give this user cgroup v2 delegation".to_owned()),
@@ -247,6 +248,41 @@ fn insecure(problem: &TlsProblem) -> String {
             "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder with ca.pem, cert.pem and key.pem".to_owned()
         }
         TlsProblem::Failed { .. } => "`docker info` with the same environment says more".to_owned(),
+    }
+}
+
+/// What helps where there is no way through SSH to an engine.
+fn no_way(endpoint: &str, problem: &SshProblem) -> String {
+    let address = endpoint.split(' ').next().unwrap_or(endpoint);
+    // ssh(1) takes such an address, without a path.
+    let place = address.strip_prefix("ssh://").unwrap_or(address).split('/').next().unwrap_or_default();
+    match problem {
+        SshProblem::NotInstalled => "install OpenSSH's client: `sudo apt-get install openssh-client`".to_owned(),
+        SshProblem::HostKeyUnknown { .. } => {
+            format!("`ssh ssh://{place}` shows the key; compare it with the host's and accept it")
+        }
+        SshProblem::HostKeyChanged { host } => {
+            format!(
+                "if the host was made anew, `ssh-keygen -R {host}` forgets the old key; if not, somebody is in between"
+            )
+        }
+        SshProblem::PermissionDenied { .. } => format!(
+            "`ssh -o BatchMode=yes ssh://{place} true` has to work: nobody can be asked for a password, `ssh-add` adds a key to \
+             the agent"
+        ),
+        SshProblem::NoConnection { .. } => format!("`ssh -v ssh://{place} true` says more"),
+        SshProblem::NoSocket { .. } => {
+            "start the engine there (`systemctl enable --now docker`, or `systemctl --user enable --now \
+             podman.socket`), or put the path of its socket into the address: ssh://USER@HOST/PATH"
+                .to_owned()
+        }
+        SshProblem::SocketDenied { .. } => {
+            "let that user use it: on that host, `sudo usermod -aG docker USER`, then log in again".to_owned()
+        }
+        SshProblem::Forward { .. } => {
+            "the host's sshd_config has to allow it: AllowTcpForwarding and AllowStreamLocalForwarding".to_owned()
+        }
+        SshProblem::Failed { .. } => format!("`ssh ssh://{place} true` says more"),
     }
 }
 

@@ -83,7 +83,10 @@ impl Host<'_> {
     ) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), ClusterError> {
         match self.engine_at(&record.engine, &record.endpoint, record.spec.engine, will_create).await {
             Err(
-                source @ (EngineError::Unreachable { .. } | EngineError::Tls { .. } | EngineError::NotInstalled { .. }),
+                source @ (EngineError::Unreachable { .. }
+                | EngineError::Tls { .. }
+                | EngineError::Ssh { .. }
+                | EngineError::NotInstalled { .. }),
             ) => Err(ClusterError::EngineAway { name: record.name.clone(), source }),
             connected => Ok(connected?),
         }

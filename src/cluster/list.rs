@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::host::Host;
 use super::probe::Prober;
 use super::{Addresses, ClusterError, Lifecycle};
-use crate::engine::{Engine, EngineInfo, LABEL_CLUSTER, NodeState};
+use crate::engine::{Engine, EngineInfo, LABEL_CLUSTER, NodeState, RunState};
 use crate::spec::{API_NODE_PORT, ClusterName, EngineChoice, HTTP_NODE_PORT, HTTPS_NODE_PORT};
 use crate::store::{Ports, Record};
 use crate::ui::reporter::Event;
@@ -154,6 +154,13 @@ pub async fn find(host: &Host<'_>, name: &ClusterName) -> Result<Found, ClusterE
         (None, Some(node)) => addresses_of(name, engine.info().host.as_deref(), node),
         (None, None) => return Err(missing()?),
     };
+    if node.as_ref().is_some_and(|node| node.run == RunState::Running)
+        && let Err(error) = engine.reach_node(&name.resource()).await
+    {
+        // The node can be asked, stopped and removed all the same.
+        let text = format!("the ports of cluster {name} do not lead to it: {error}");
+        host.reporter.report(&Event::Warning { text });
+    }
     Ok(Found { record, node, engine, prober, state, addresses })
 }
 

@@ -421,7 +421,7 @@ impl Attempt<'_> {
 
     async fn choose_networks(&self, engine: &Arc<dyn Engine>) -> Result<crate::store::Networks, ClusterError> {
         // Pods elsewhere never meet what this machine has routes to.
-        let elsewhere = engine.info().host.is_some();
+        let elsewhere = engine.info().is_elsewhere();
         let routes = if elsewhere { Ok(Vec::new()) } else { self.host.platform.routes() };
         let taken = networks::taken(&engine.subnets().await?, routes, self.host.reporter);
         networks::choose(&self.spec, &taken).ok_or(ClusterError::NoNetworkLeft)
@@ -456,7 +456,9 @@ impl Attempt<'_> {
         let asked = ports::is_asked(&self.spec, port);
         match look(self.spec.listen_address, port) {
             // Without the right to open it here, the engine may still have it.
-            Look::Forbidden if self.engine.as_ref().is_none_or(|engine| !engine.info().rootless) => Look::Free,
+            Look::Forbidden if self.engine.as_ref().is_none_or(|engine| engine.info().may_open_any_port()) => {
+                Look::Free
+            }
             // Who holds it is told when the engine was refused.
             Look::Held | Look::Forbidden if asked => Look::Free,
             look => look,

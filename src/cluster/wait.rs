@@ -74,6 +74,7 @@ pub(super) struct Wait<'a> {
 impl Wait<'_> {
     /// Waits until node and laptop's side work. `last` keeps the node's latest report, also when this fails.
     pub(super) async fn until_ready(&self, last: &mut Option<StatusReport>) -> Result<Ready, ClusterError> {
+        self.engine.reach_node(&self.name.resource()).await?;
         let node = reporter::phase(self.host.reporter, "node", "Node becomes healthy");
         let healthy = self.healthy(&node, last);
         let (status, entry) = tokio::try_join!(healthy, self.entry())?;

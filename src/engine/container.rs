@@ -16,8 +16,10 @@ mod find;
 mod limits;
 mod local_exec;
 mod lost;
+mod ports;
 mod save;
 mod service;
+mod ssh;
 mod state;
 mod tls;
 mod transport;
@@ -40,6 +42,7 @@ use self::capabilities::Capabilities;
 pub use self::connect::{ConnectOptions, EngineChoice};
 use self::endpoint::Endpoint;
 use self::failure::Attempt;
+use self::ssh::Line;
 use crate::platform::look::{Look, look};
 use crate::process::Program;
 
@@ -69,6 +72,8 @@ struct Inner {
     info: EngineInfo,
     /// The same Podman as a program, where it is this user's own.
     local: Option<Program>,
+    /// The connection to it, where it is behind SSH.
+    line: Option<Arc<Line>>,
     /// IDs of containers that are known to be ours, by name.
     ours: Mutex<HashMap<String, String>>,
     /// What was made here and not started yet, by name.
@@ -76,18 +81,23 @@ struct Inner {
 }
 
 impl ContainerEngine {
-    fn new(docker: Docker, endpoint: Endpoint, info: EngineInfo, local: Option<Program>) -> Self {
-        Self {
-            inner: Arc::new(Inner { docker, endpoint, info, local, ours: Mutex::default(), made: Mutex::default() }),
-        }
+    fn new(
+        docker: Docker,
+        endpoint: Endpoint,
+        info: EngineInfo,
+        local: Option<Program>,
+        line: Option<Arc<Line>>,
+    ) -> Self {
+        let (ours, made) = (Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { docker, endpoint, info, local, line, ours, made }) }
     }
 
     /// The same, once it said whether it runs as an ordinary user.
     fn with_rootless(&self, rootless: bool) -> Self {
-        let Inner { docker, endpoint, info, local, .. } = self.inner.as_ref();
+        let Inner { docker, endpoint, info, local, line, .. } = self.inner.as_ref();
         let privilege = create::Privilege::of(rootless).words().to_owned();
         let info = EngineInfo { rootless, privilege, ..info.clone() };
-        Self::new(docker.clone(), endpoint.clone(), info, local.clone())
+        Self::new(docker.clone(), endpoint.clone(), info, local.clone(), line.clone())
     }
 
     fn docker(&self) -> &Docker {
@@ -218,6 +228,8 @@ impl ContainerEngine {
 
     /// Makes the container of a node, with these capabilities or else those that its engine seems to have.
     async fn send_create(&self, spec: &NodeSpec, capabilities: Option<Capabilities>) -> Result<String, EngineError> {
+        let there = self.inner.line.as_ref().map(|_| ports::spec_there(spec));
+        let spec = there.as_ref().unwrap_or(spec);
         let mut attempt = self.attempt("create the node", "node", &spec.name);
         attempt.ports = &spec.ports;
         let process = self.inner.endpoint.process().await;
@@ -401,8 +413,22 @@ impl Engine for ContainerEngine {
                 attempt.ports = &ports;
                 Err(attempt.refused(500, &reason))
             }
-            result => result,
+            Err(error) => Err(error),
+            Ok(()) => match self.bring_ports(name).await {
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    // A node that nobody reaches is not started; why it may not stop says less.
+                    if let Err(error) = self.kill_node(name, "SIGKILL").await {
+                        tracing::debug!(%error, name, "runs without its ports");
+                    }
+                    Err(error)
+                }
+            },
         }
+    }
+
+    async fn reach_node(&self, name: &str) -> Result<(), EngineError> {
+        self.bring_ports(name).await
     }
 
     async fn stop_node(&self, name: &str, grace: Duration) -> Result<(), EngineError> {
@@ -414,6 +440,9 @@ impl Engine for ContainerEngine {
             let options = options.clone();
             async move { self.docker().stop_container(&id, Some(options)).await }
         };
+        if let Some(line) = &self.inner.line {
+            line.cancel(name).await;
+        }
         match self.with_node(deadline, attempt, call).await {
             Err(error @ EngineError::Refused { .. }) => {
                 // Podman does not stop what is paused.
@@ -458,6 +487,9 @@ impl Engine for ContainerEngine {
             ResourceKind::Network => ("network", "remove the network"),
         };
         let attempt = self.attempt(operation, what, name);
+        if let (ResourceKind::Node, Some(line)) = (kind, &self.inner.line) {
+            line.cancel(name).await;
+        }
         let labels = match kind {
             ResourceKind::Node => self.container(name).await?.map(|container| container.labels().clone()),
             ResourceKind::Volume => self.volume_labels(name).await?,
@@ -553,6 +585,7 @@ impl Engine for ContainerEngine {
             }
         }
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        self.keep_ports_of(&nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>()).await;
         Ok(nodes)
     }
 

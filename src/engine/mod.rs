@@ -58,6 +58,26 @@ pub struct EngineInfo {
     pub host: Option<String>,
 }
 
+impl EngineInfo {
+    /// Whether it is on another machine than this, however its ports are reached.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        self.host.is_some() || self.brings_ports()
+    }
+
+    /// Whether the ports of its nodes may be such that only the superuser may open.
+    #[must_use]
+    pub fn may_open_any_port(&self) -> bool {
+        !self.rootless && !self.brings_ports()
+    }
+
+    /// Whether its ports are opened here by us, and not by the engine.
+    #[must_use]
+    pub fn brings_ports(&self) -> bool {
+        self.endpoint.starts_with("ssh://")
+    }
+}
+
 /// A port of the host that leads to a port of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -295,6 +315,64 @@ fn trusted(authority: Option<&std::path::Path>) -> String {
     authority.map_or_else(|| "an authority that this system trusts".to_owned(), |file| file.display().to_string())
 }
 
+/// Why there is no way through SSH to an engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SshProblem {
+    /// There is no `ssh`.
+    #[error("ssh is not installed")]
+    NotInstalled,
+    /// Nothing is known of the host's key.
+    #[error("the host key of {host} is not known")]
+    HostKeyUnknown {
+        /// The host.
+        host: String,
+    },
+    /// The host has another key than before.
+    #[error("{host} has another host key than it had before")]
+    HostKeyChanged {
+        /// The host.
+        host: String,
+    },
+    /// The host does not let the user in.
+    #[error("{host} does not let this user in: {words}")]
+    PermissionDenied {
+        /// The host.
+        host: String,
+        /// ssh's words.
+        words: String,
+    },
+    /// The host cannot be reached.
+    #[error("{words}")]
+    NoConnection {
+        /// ssh's words.
+        words: String,
+    },
+    /// The host has no such socket.
+    #[error("there is no socket {path} on that host")]
+    NoSocket {
+        /// Its path, or the paths where it could be.
+        path: String,
+    },
+    /// The user may not use the socket.
+    #[error("this user may not use {path} on that host")]
+    SocketDenied {
+        /// Its path.
+        path: String,
+    },
+    /// Something is not forwarded.
+    #[error("the connection forwards nothing: {words}")]
+    Forward {
+        /// ssh's words.
+        words: String,
+    },
+    /// Anything else.
+    #[error("{words}")]
+    Failed {
+        /// The words of ssh or the system.
+        words: String,
+    },
+}
+
 /// Why an engine could not do something. The text says what was tried; hints are added at the edge.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -323,6 +401,14 @@ pub enum EngineError {
         endpoint: String,
         /// Why not.
         problem: Box<TlsProblem>,
+    },
+    /// There is no way to it through SSH.
+    #[error("the engine at {endpoint} cannot be reached: {problem}")]
+    Ssh {
+        /// Where it was tried.
+        endpoint: String,
+        /// Why not.
+        problem: Box<SshProblem>,
     },
     /// The engine runs, but refuses what a node needs.
     #[error("{engine} cannot run privileged containers: {reason}")]
@@ -418,6 +504,11 @@ pub trait Engine: Send + Sync {
     async fn create_node(&self, spec: &NodeSpec) -> Result<(), EngineError>;
     /// Starts it; one that runs is fine. A taken port is [`EngineError::PortTaken`].
     async fn start_node(&self, name: &str) -> Result<(), EngineError>;
+    /// Sees to it that the ports of a running node are reached from this machine, where the engine does not do it.
+    async fn reach_node(&self, name: &str) -> Result<(), EngineError> {
+        let _ = name;
+        Ok(())
+    }
     /// Stops it: SIGTERM, SIGKILL after `grace`; one that is stopped is fine.
     async fn stop_node(&self, name: &str, grace: Duration) -> Result<(), EngineError>;
     /// Sends a signal to its first process.

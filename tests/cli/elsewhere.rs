@@ -49,3 +49,17 @@ fn a_cluster_elsewhere_is_reached_at_its_engines_host() {
     sandbox.succeed(&["rm", "--all", "--yes"]);
     assert_eq!(sandbox.remains(), [""; 0]);
 }
+
+#[test]
+fn an_engine_behind_ssh_needs_ssh() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.command(&["up"]).env("SANDBAR_ENGINE", "ssh://me@box").output().unwrap();
+    assert_snapshot!(sandbox.show(&output), @r"
+    stderr:
+    error: the engine at ssh://me@box cannot be reached: ssh is not installed
+    hint: install OpenSSH's client: `sudo apt-get install openssh-client`
+    ----- exit code 3
+    ");
+    let output = sandbox.command(&["up"]).env("SANDBAR_ENGINE", "ssh://-oProxyCommand=x").output().unwrap();
+    assert!(!output.status.success());
+}

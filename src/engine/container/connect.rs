@@ -1,6 +1,7 @@
 //! Finding an engine and reaching it, each failure with its own words and within a second.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::{ClientVersion, Docker};
@@ -9,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::description::{docker, podman};
 use super::endpoint::{CallError, Endpoint};
 use super::find::{self, Candidate, Step};
+use super::ssh::Line;
 use super::{ContainerEngine, create, service, transport};
 use crate::engine::{EngineError, EngineInfo};
 use crate::env::Env;
@@ -133,10 +135,25 @@ async fn take(step: Step, options: &ConnectOptions<'_>) -> Result<ContainerEngin
         }
         Step::Fail(error) => return Err(error),
     };
-    reach(&candidate, options.env).await?.checked(&candidate, options).await
+    let (candidate, line) = open(candidate, options).await?;
+    reach(&candidate, line, options.env).await?.checked(&candidate, options).await
 }
 
-async fn reach(candidate: &Candidate, env: &Env) -> Result<ContainerEngine, EngineError> {
+/// Opens the way to an engine behind SSH; others have theirs.
+async fn open(
+    mut candidate: Candidate,
+    options: &ConnectOptions<'_>,
+) -> Result<(Candidate, Option<Line>), EngineError> {
+    let endpoint = find::with_name(&candidate.endpoint.to_string(), candidate.named.as_deref());
+    let Endpoint::Ssh(ssh) = &mut candidate.endpoint else { return Ok((candidate, None)) };
+    let opened = Line::open(&ssh.address, candidate.engine, &options.service_dir, options.env, options.platform).await;
+    let line = opened.map_err(|problem| EngineError::Ssh { endpoint, problem: Box::new(problem) })?;
+    ssh.socket = Some(line.socket());
+    candidate.rootless = line.far_socket().starts_with("/run/user/");
+    Ok((candidate, Some(line)))
+}
+
+async fn reach(candidate: &Candidate, line: Option<Line>, env: &Env) -> Result<ContainerEngine, EngineError> {
     let Candidate { engine, endpoint, rootless, named } = candidate;
     let unreachable = |engine: &str, reason: String| EngineError::Unreachable {
         engine: engine.to_owned(),
@@ -144,7 +161,14 @@ async fn reach(candidate: &Candidate, env: &Env) -> Result<ContainerEngine, Engi
         reason,
     };
     let patience = if matches!(endpoint, Endpoint::Unix(_)) { PING } else { PING_FAR };
-    let pong = endpoint.ping(patience).await.map_err(|error| match error {
+    let pong = endpoint.ping(patience).await;
+    if let (Err(_), Some(line)) = (&pong, &line)
+        && let Some(problem) = line.explain().await
+    {
+        let endpoint = find::with_name(&endpoint.to_string(), named.as_deref());
+        return Err(EngineError::Ssh { endpoint, problem: Box::new(problem) });
+    }
+    let pong = pong.map_err(|error| match error {
         CallError::Lost(words) | CallError::Malformed(words) => unreachable(engine, words),
         CallError::Status(status, words) => unreachable(engine, format!("HTTP status {status}: {words}")),
         CallError::Tls(problem) => EngineError::Tls {
@@ -160,7 +184,7 @@ async fn reach(candidate: &Candidate, env: &Env) -> Result<ContainerEngine, Engi
         Endpoint::Unix(path) | Endpoint::Pipe(path) => {
             Docker::connect_with_local(&path.to_string_lossy(), NO_DEADLINE_SECONDS, &version)
         }
-        Endpoint::Tcp(_) => Docker::connect_with_custom_transport(
+        Endpoint::Tcp(_) | Endpoint::Ssh(_) => Docker::connect_with_custom_transport(
             transport::over(endpoint),
             Some("http://engine"),
             NO_DEADLINE_SECONDS,
@@ -181,7 +205,7 @@ async fn reach(candidate: &Candidate, env: &Env) -> Result<ContainerEngine, Engi
     } else {
         None
     };
-    Ok(ContainerEngine::new(docker, endpoint.clone(), info, local))
+    Ok(ContainerEngine::new(docker, endpoint.clone(), info, local, line.map(Arc::new)))
 }
 
 /// The same user's Podman as a program, for what its API does by way of a temporary file. It has what it needs to find the

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use super::failure::chain;
+use super::ssh::Address;
 use super::tls::{self, Material};
 use crate::engine::TlsProblem;
 use crate::platform::{self, Connection, pipe_path};
@@ -30,6 +31,17 @@ pub(super) enum Endpoint {
     Pipe(PathBuf),
     /// A host and a port.
     Tcp(Tcp),
+    /// A host behind SSH.
+    Ssh(Ssh),
+}
+
+/// An engine behind SSH.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ssh {
+    /// Where it is.
+    pub address: Address,
+    /// The socket of this machine that leads there, once there is one.
+    pub socket: Option<PathBuf>,
 }
 
 /// An address of the network.
@@ -54,6 +66,7 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
             Self::Pipe(path) => write!(f, "npipe://{}", path.display()),
+            Self::Ssh(ssh) => ssh.address.fmt(f),
             Self::Tcp(Tcp { address, tls: None }) => write!(f, "tcp://{address}"),
             Self::Tcp(Tcp { address, tls: Some(material) }) => write!(f, "tcp://{address}?{material}"),
         }
@@ -87,7 +100,8 @@ pub(super) enum CallError {
 impl Endpoint {
     /// Understands `unix:///path`, `/path`, `npipe:////./pipe/name`, `tcp://host:port` and `http://host:port`; a port left out
     /// is Docker's 2375. `tcp://host:port?certs=/folder` and `https://host:port?certs=/folder` have TLS, Docker's 2376 where
-    /// the port is left out; this is also how a cluster remembers where it was made.
+    /// the port is left out; this is also how a cluster remembers where it was made. `ssh://user@host:port/path/to.sock`
+    /// is one behind SSH.
     pub fn parse(text: &str) -> Result<Self, String> {
         let absolute = |path: &str| {
             let path = PathBuf::from(path);
@@ -103,7 +117,11 @@ impl Endpoint {
                 let tls = query.map(Material::parse).transpose().map_err(|reason| format!("{text}: {reason}"))?;
                 Ok(Self::tcp(address, tls))
             }
-            Some((scheme, _)) => Err(format!("{scheme}:// is not supported; unix:// and tcp:// are")),
+            Some(("ssh", address)) => match Address::parse(address) {
+                Ok(address) => Ok(Self::Ssh(Ssh { address, socket: None })),
+                Err(reason) => Err(format!("{text}: {reason}")),
+            },
+            Some((scheme, _)) => Err(format!("{scheme}:// is not supported; unix://, tcp:// and ssh:// are")),
             None => pipe_path(text).map_or_else(|| absolute(text), |path| Ok(Self::Pipe(path.into()))),
         }
     }
@@ -200,7 +218,10 @@ impl Endpoint {
     pub async fn connect(&self) -> Result<Box<dyn Connection>, CallError> {
         let lost = |error: std::io::Error| CallError::Lost(error.to_string());
         match self {
-            Self::Unix(path) => platform::native().connect_socket(path).await.map_err(lost),
+            Self::Unix(path) | Self::Ssh(Ssh { socket: Some(path), .. }) => {
+                platform::native().connect_socket(path).await.map_err(lost)
+            }
+            Self::Ssh(Ssh { socket: None, .. }) => Err(lost(std::io::ErrorKind::NotConnected.into())),
             Self::Pipe(path) => platform::native().connect_pipe(path).await.map_err(lost),
             Self::Tcp(tcp) => {
                 let stream = TcpStream::connect(tcp.address.as_str()).await.map_err(lost)?;
@@ -313,7 +334,8 @@ mod tests {
                 "npipe://docker_engine",
                 Err("npipe://docker_engine is no pipe of this machine, such as npipe:////./pipe/docker_engine".into()),
             ),
-            ("ssh://core@host", Err("ssh:// is not supported; unix:// and tcp:// are".into())),
+            ("ssh://-o", Err("ssh://-o: \"-o\" is no host".into())),
+            ("fd://", Err("fd:// is not supported; unix://, tcp:// and ssh:// are".into())),
             ("unix://relative", Err("unix://relative is not an absolute path".into())),
         ];
         for (text, expected) in cases {

@@ -421,8 +421,10 @@ mod tests {
         let at = EngineChoice::At("unix:///elsewhere".into());
         assert_eq!(laptop.steps(&at, None), ["the engine:unix:///elsewhere"]);
         laptop.env.container_host = Some("ssh://core@host".into());
-        let refused = "fail:podman is installed, but its API at ssh://core@host (CONTAINER_HOST) does not answer: ssh:// \
-                       is not supported; unix:// and tcp:// are";
+        assert_eq!(laptop.any(), ["podman:ssh://core@host (CONTAINER_HOST)"]);
+        laptop.env.container_host = Some("npipe:////./pipe/podman".into());
+        let refused = "fail:podman is installed, but its API at npipe:////./pipe/podman (CONTAINER_HOST) does not answer: \
+                       npipe:// is not supported; unix://, tcp:// and ssh:// are";
         assert_eq!(laptop.any(), [refused]);
     }
 
