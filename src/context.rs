@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::artifact::{Network, Patience};
 use crate::cluster::probe::{FakeProber, NetworkProber, Prober};
 use crate::cluster::{EngineSource, Host};
 use crate::engine::fake::FakeEngine;
@@ -65,6 +66,8 @@ pub struct Context {
     pub store: Store,
     /// The system.
     pub platform: &'static dyn Platform,
+    /// How the network is reached.
+    pub network: Network,
     /// The clock.
     pub now: fn() -> Timestamp,
     /// Results.
@@ -105,15 +108,20 @@ impl Context {
         let reporter = reporter(&settings, live, error_style);
         Ok(Self {
             store: Store::new(dirs),
-            folder,
             program: std::env::current_exe().ok(),
             platform,
+            network: Network {
+                proxies: env.proxies.clone(),
+                certificates: env.ssl_cert_file.as_ref().map(|file| folder.join(file)),
+                patience: Patience::default(),
+            },
             now: Timestamp::now,
             printer: Printer::new(Box::new(std::io::stdout())),
             reporter,
             style: colours(out),
             error_style,
             interactive: std::io::stdin().is_terminal() && err,
+            folder,
             env,
             settings,
             command,
@@ -127,6 +135,8 @@ impl Context {
             engines: self,
             reporter: self.reporter.as_ref(),
             platform: self.platform,
+            network: &self.network,
+            releases: self.env.sandbar_releases.as_deref(),
             kubeconfig: self.kubeconfig(),
             env: &self.env,
             now: self.now,

@@ -52,8 +52,27 @@ pub struct Env {
     pub sandbar_cluster: Option<String>,
     /// `SANDBAR_ENGINE`: `auto`, `podman`, `docker`, an address, or `fake:FOLDER` in tests.
     pub sandbar_engine: Option<String>,
+    /// `SANDBAR_RELEASES`: where releases are downloaded from, in place of the usual place and of the cluster file's.
+    pub sandbar_releases: Option<String>,
+    /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`.
+    pub proxies: ProxyVariables,
+    /// `SSL_CERT_FILE`: certificates of authorities that are trusted beside the system's.
+    pub ssl_cert_file: Option<PathBuf>,
     /// `SANDBAR_LOG`: filter of the program's own log, as the tracing crate has it.
     pub sandbar_log: Option<String>,
+}
+
+/// What the environment says of proxies, in either case of its letters, lower case first.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ProxyVariables {
+    /// `http_proxy` or `HTTP_PROXY`.
+    pub http: Option<String>,
+    /// `https_proxy` or `HTTPS_PROXY`.
+    pub https: Option<String>,
+    /// `all_proxy` or `ALL_PROXY`, where the one for a protocol is not set.
+    pub all: Option<String>,
+    /// `no_proxy` or `NO_PROXY`: hosts, domains and networks that are reached without one.
+    pub none: Option<String>,
 }
 
 impl Env {
@@ -94,6 +113,14 @@ impl Env {
             sandbar_home: path("SANDBAR_HOME"),
             sandbar_cluster: text("SANDBAR_CLUSTER"),
             sandbar_engine: text("SANDBAR_ENGINE"),
+            sandbar_releases: text("SANDBAR_RELEASES"),
+            proxies: ProxyVariables {
+                http: text("http_proxy").or_else(|| text("HTTP_PROXY")),
+                https: text("https_proxy").or_else(|| text("HTTPS_PROXY")),
+                all: text("all_proxy").or_else(|| text("ALL_PROXY")),
+                none: text("no_proxy").or_else(|| text("NO_PROXY")),
+            },
+            ssl_cert_file: path("SSL_CERT_FILE"),
             sandbar_log: text("SANDBAR_LOG"),
         }
     }
@@ -108,12 +135,21 @@ mod tests {
         let env = Env::from_lookup(|name| match name {
             "HOME" => Some("/home/me".into()),
             "KUBECONFIG" => std::env::join_paths(["/a", "", "/b"]).ok(),
-            "NO_COLOR" | "SANDBAR_HOME" => Some("".into()),
+            "NO_COLOR" | "SANDBAR_HOME" | "https_proxy" => Some("".into()),
+            "HTTPS_PROXY" => Some("http://proxy:3128".into()),
+            "no_proxy" => Some("small".into()),
+            "NO_PROXY" => Some("CAPITAL".into()),
             _ => None,
         });
         assert_eq!(env.home, Some("/home/me".into()));
         assert_eq!(env.kubeconfig, [PathBuf::from("/a"), PathBuf::from("/b")]);
         assert!(!env.no_color);
         assert_eq!(env.sandbar_home, None);
+        let proxies = ProxyVariables {
+            https: Some("http://proxy:3128".into()),
+            none: Some("small".into()),
+            ..ProxyVariables::default()
+        };
+        assert!(env.proxies == proxies);
     }
 }

@@ -4,6 +4,7 @@
 //! as one report. The library never reads the environment, the home directory or the terminal; a `Context` built in
 //! `main` carries them. Rust programs that want a cluster for their tests have [`Cluster`].
 
+pub mod artifact;
 pub mod cli;
 pub mod cluster;
 pub mod context;

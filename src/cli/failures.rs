@@ -1,5 +1,6 @@
 //! From what went wrong to what the user can do about it: kind, exit code and hints, exhaustively.
 
+use crate::artifact::ArtifactError;
 use crate::cluster::probe::ProbeError;
 use crate::cluster::{CarryError, ClusterError, ConfigProblem};
 use crate::engine::{EngineError, SshProblem, TlsProblem};
@@ -36,6 +37,7 @@ impl From<ClusterError> for Failure {
             ClusterError::Store(error) => error.into(),
             ClusterError::Kubeconfig(error) => error.into(),
             ClusterError::Spec(error) => error.into(),
+            ClusterError::Artifact(error) => error.into(),
             other => {
                 let kind = kind(&other);
                 let hints = hints(&other);
@@ -49,6 +51,7 @@ fn kind(error: &ClusterError) -> FailureKind {
     match error {
         ClusterError::NoSuchCluster { .. } => FailureKind::NoSuchCluster,
         ClusterError::Input(_)
+        | ClusterError::ArchiveUnusable { .. }
         | ClusterError::Exists { .. }
         | ClusterError::ConfigInvalid { .. }
         | ClusterError::NeedsRecreate { .. }
@@ -85,12 +88,21 @@ fn hints(error: &ClusterError) -> Vec<String> {
         ClusterError::OtherHome { .. } => vec!["give this one another name: `sandbar up NAME`".to_owned()],
         ClusterError::NoImage { engine, image } if engine == "docker" => vec![
             format!("`podman save {image} | docker load` brings it from Podman, where `make image` builds it"),
-            "`--image` names another one".to_owned(),
+            "`--node-image` names another one, or an archive".to_owned(),
         ],
         ClusterError::NoImage { .. } => {
-            vec!["`make image` builds the node image, `--image` names another one".to_owned()]
+            vec!["`make image` builds the node image, `--node-image` names another one, or an archive".to_owned()]
         }
-        ClusterError::ImageUnfit { .. } => vec!["`make image` builds a node image that fits".to_owned()],
+        ClusterError::ImageUnfit { .. } => {
+            vec![
+                "without `--node-image` the image of this version is taken; `make image` builds one that fits"
+                    .to_owned(),
+            ]
+        }
+        ClusterError::ArchiveUnusable { .. } => vec![
+            "an archive is what `podman save` and `docker save` write, compressed or not, or `images/build.sh archive`"
+                .to_owned(),
+        ],
         ClusterError::NeedsRecreate { name, changes } => {
             let mut hints: Vec<String> = changes.iter().map(ToString::to_string).collect();
             if !hints.is_empty() {
@@ -181,6 +193,10 @@ impl From<EngineError> for Failure {
                      default-address-pools in its daemon.json"
                         .to_owned(),
                 ),
+            ),
+            EngineError::Refused { engine, reason, .. } if reason.to_lowercase().contains("no space left") => (
+                FailureKind::Host,
+                Some(format!("make room where {engine} keeps its images: `{engine} system df` shows what is there")),
             ),
             EngineError::NotFound { .. } | EngineError::AlreadyExists { .. } | EngineError::Refused { .. } => {
                 (FailureKind::Failed, None)
@@ -283,6 +299,72 @@ fn no_way(endpoint: &str, problem: &SshProblem) -> String {
             "the host's sshd_config has to allow it: AllowTcpForwarding and AllowStreamLocalForwarding".to_owned()
         }
         SshProblem::Failed { .. } => format!("`ssh ssh://{place} true` says more"),
+    }
+}
+
+/// What to do where the network is not there, or not to be trusted.
+const BY_HAND: &str = "without a network: download it elsewhere, then `sandbar up --node-image FILE`";
+/// What to do where releases are elsewhere.
+const MOVED: &str = "SANDBAR_RELEASES, or `releases:` in sandbar.yaml, says where releases are";
+
+impl From<ArtifactError> for Failure {
+    fn from(error: ArtifactError) -> Self {
+        let error = match error {
+            ArtifactError::Store(error) => return error.into(),
+            error => error,
+        };
+        let (kind, hints) = match &error {
+            ArtifactError::NotReleased { .. } => (
+                FailureKind::Host,
+                vec![
+                    MOVED.to_owned(),
+                    "`sandbar up --node-image FILE` takes an archive that you have; from the sources, `make image` builds the \
+                     node image"
+                        .to_owned(),
+                ],
+            ),
+            ArtifactError::Refused { .. } => (FailureKind::Host, vec![MOVED.to_owned(), BY_HAND.to_owned()]),
+            ArtifactError::Unreachable { .. } => (
+                FailureKind::Host,
+                vec![
+                    format!("behind a proxy: `HTTPS_PROXY=http://HOST:PORT sandbar up`; {MOVED}"),
+                    BY_HAND.to_owned(),
+                ],
+            ),
+            ArtifactError::Untrusted { .. } => (
+                FailureKind::Host,
+                vec![
+                    "where a company's own authority signs, name its certificate: `SSL_CERT_FILE=FILE sandbar up`".to_owned(),
+                    BY_HAND.to_owned(),
+                ],
+            ),
+            ArtifactError::BrokeOff { .. } => {
+                (FailureKind::Failed, vec!["`sandbar up` goes on from there".to_owned(), BY_HAND.to_owned()])
+            }
+            ArtifactError::NotListed { .. } => (FailureKind::Failed, vec![MOVED.to_owned()]),
+            ArtifactError::WrongDigest { .. } => (
+                FailureKind::Failed,
+                vec![
+                    "nothing of it was kept; `sandbar up` downloads it again".to_owned(),
+                    format!("if it happens again, the file there is not the release's: {MOVED}"),
+                ],
+            ),
+            ArtifactError::DiskFull { folder, .. } => (
+                FailureKind::Host,
+                vec![
+                    format!("make room there (`df -h {}` shows how much there is)", folder.display()),
+                    "`sandbar cache prune` removes what other versions have left; SANDBAR_HOME moves Sandbar's own files".to_owned(),
+                ],
+            ),
+            ArtifactError::Busy { .. } => {
+                (FailureKind::TimedOut, vec!["end that process, then `sandbar up` again".to_owned()])
+            }
+            ArtifactError::Setting { .. } => (FailureKind::Usage, Vec::new()),
+            ArtifactError::File { .. } | ArtifactError::Store(_) => {
+                (FailureKind::Host, vec!["SANDBAR_HOME moves Sandbar's own files to another folder".to_owned()])
+            }
+        };
+        hints.into_iter().fold(Self::new(kind, error), Self::hint)
     }
 }
 

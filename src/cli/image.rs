@@ -6,12 +6,9 @@ use crate::context::Context;
 use crate::error::{Failure, FailureKind};
 use crate::image::{self, ImageError, Source};
 use crate::node::{Node, NodeError};
-use crate::spec::ClusterName;
+use crate::spec::{ClusterName, NodeImage};
 use crate::ui::reporter::phase;
 use crate::ui::{OutputFormat, Table, bytes};
-
-/// What the name of an archive ends with.
-const ARCHIVES: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
 
 /// Images in the node
 #[derive(Debug, clap::Args)]
@@ -113,10 +110,9 @@ async fn load(context: &Context, args: LoadArgs) -> Result<(), Failure> {
 
 /// Where an image comes from, by how it is written: what is there in the current folder does not change it.
 fn source(context: &Context, image: &str) -> Source {
-    let is_path = image.starts_with(['.', '/']) || ARCHIVES.iter().any(|suffix| image.ends_with(suffix));
     if image == "-" {
         Source::Stream(Box::pin(tokio::io::stdin()))
-    } else if is_path {
+    } else if NodeImage::is_path(image) {
         Source::File(context.folder.join(image))
     } else {
         Source::Engine(image.to_owned())

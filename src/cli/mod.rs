@@ -3,6 +3,7 @@
 //! Commands get plain values and a [`Context`]; they call `cluster` and hand the result to `ui`. None of them knows an
 //! engine's client.
 
+mod cache;
 mod completions;
 mod duration;
 mod ephemeral;
@@ -118,6 +119,7 @@ enum Command {
     Kubectl(kubectl::Args),
     Kubeconfig(kubeconfig::Args),
     Image(image::Args),
+    Cache(cache::Args),
     Paths(paths::Args),
     Gc(gc::Args),
     Completions(completions::Args),
@@ -145,6 +147,7 @@ impl Command {
             Self::Kubectl(_) => "kubectl",
             Self::Kubeconfig(_) => "kubeconfig",
             Self::Image(_) => "image",
+            Self::Cache(_) => "cache",
             Self::Paths(_) => "paths",
             Self::Gc(_) => "gc",
             Self::Completions(_) => "completions",
@@ -239,6 +242,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
             Command::Kubectl(args) => kubectl::run(context, args).await,
             Command::Kubeconfig(args) => kubeconfig::run(context, args).await,
             Command::Image(args) => image::run(context, args).await,
+            Command::Cache(args) => cache::run(context, args).await,
             Command::Gc(args) => gc::run(context, args).await,
             Command::Init(_)
             | Command::Paths(_)

@@ -8,7 +8,7 @@ use super::{duration, ephemeral, target, up_report};
 use crate::cluster::{self, ClusterFileText, Lease, RequestFile, UpRequest};
 use crate::context::Context;
 use crate::error::Failure;
-use crate::spec::{Cidr, ClusterName, Cpus, ExtraPort, Flags, ImageReference, Memory};
+use crate::spec::{Cidr, ClusterName, Cpus, ExtraPort, Flags, Memory, NodeImage};
 use crate::ui::reporter::Event;
 
 /// Make a cluster, start it, or find that nothing is to be done
@@ -23,14 +23,19 @@ Examples:
   sandbar up --memory 2Gi --cpus 2 --recreate  new limits for a cluster that keeps its data
   sandbar up --manifest deploy/                apply a kustomization at each start
   sandbar up review --ttl 8h                   `sandbar gc` may remove it after that
+  sandbar up --node-image ./node.tar.zst       without a network: from an archive that you have
   sandbar up --ephemeral -- make e2e           a cluster of its own for one command
   sandbar up --events json --output json       for programs")]
 pub(super) struct Args {
     /// Name of the cluster: the cluster file's where it is left out, else `default`
     name: Option<ClusterName>,
-    /// Node image in the engine's store
-    #[arg(long, value_name = "IMAGE")]
-    image: Option<ImageReference>,
+    /// Node image: one in the engine's store or in a registry, or an archive [default: the one of this version]
+    ///
+    /// An archive is a path: it begins with `.` or `/`, or ends with `.tar`, `.tar.gz`, `.tgz` or `.tar.zst`; a folder in OCI
+    /// layout is one, too. Without this, the engine's store, the cache and the release of this version are asked in turn; `--verbose`
+    /// says which had it.
+    #[arg(long, value_name = "REF|FILE", alias = "image")]
+    node_image: Option<NodeImage>,
     /// Port of the API on this machine [default: 6443, or a free one]
     #[arg(long, value_name = "PORT")]
     api_port: Option<u16>,
@@ -101,7 +106,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let flags = Flags {
         name: args.name,
         engine: context.settings.engine,
-        image: args.image,
+        image: args.node_image.map(|image| image.below(&context.folder)),
         listen_address: args.listen_address,
         api_port: args.api_port,
         http_port: args.http_port,

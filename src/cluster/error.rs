@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::config_problem::{self, ConfigProblem};
 use super::inputs::InputError;
 use super::probe::ProbeError;
+use crate::artifact::ArtifactError;
 use crate::engine::EngineError;
 use crate::kubeconfig::{EntryError, KubeconfigError};
 use crate::node::NodeError;
 use crate::platform::PortHolder;
 use crate::report::ReportError;
-use crate::spec::{Change, ClusterName, ImageReference, SpecError};
+use crate::spec::{Change, ClusterName, ImageReference, NodeImage, SpecError};
 use crate::store::StoreError;
 
 /// Why something could not be done to a cluster.
@@ -87,11 +88,22 @@ pub enum ClusterError {
         /// The image.
         image: ImageReference,
     },
-    /// The node image speaks another contract.
+    /// What was named as the node image is none.
+    #[error("node image {} cannot be used: {reason}", path.display())]
+    ArchiveUnusable {
+        /// The archive or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of a release.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The node image is for something else.
     #[error("image {image} is not a node image that this sandbar can run: {reason}")]
     ImageUnfit {
         /// The image.
-        image: ImageReference,
+        image: NodeImage,
         /// What is wrong with it.
         reason: String,
     },

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::ClusterError;
 use super::probe::Prober;
+use crate::artifact::Network;
 use crate::engine::{Engine, EngineError, LABEL_HOME, Labels};
 use crate::env::Env;
 use crate::kubeconfig::{KubeconfigError, Locations};
@@ -40,6 +41,10 @@ pub struct Host<'a> {
     pub reporter: &'a dyn Reporter,
     /// The system.
     pub platform: &'static dyn Platform,
+    /// How the network is reached.
+    pub network: &'a Network,
+    /// Where the environment says that releases are.
+    pub releases: Option<&'a str>,
     /// The user's kubeconfig, or why it cannot be found.
     pub kubeconfig: Result<Locations, KubeconfigError>,
     /// The environment of this process: what in it is private is masked in reports.

@@ -12,6 +12,7 @@ mod ephemeral;
 mod error;
 mod failure_report;
 mod host;
+mod image_source;
 mod inputs;
 mod inventory;
 mod kubeconfig;

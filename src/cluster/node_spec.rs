@@ -75,10 +75,11 @@ pub(super) fn networks_of(labels: &Labels) -> Option<Networks> {
     Some(Networks { cluster: cluster.parse().ok()?, service: service.parse().ok()? })
 }
 
-/// What the engine is asked to make; `host` is where its ports are, if that is not this machine.
+/// What the engine is asked to make, from an image that it has; `host` is where its ports are, if that is not this machine.
 #[must_use]
 pub(super) fn node_spec(
     spec: &ClusterSpec,
+    image: String,
     host: Option<&str>,
     ports: Ports,
     networks: Networks,
@@ -98,7 +99,7 @@ pub(super) fn node_spec(
     NodeSpec {
         name: spec.name.resource(),
         hostname: spec.name.to_string(),
-        image: spec.image.to_string(),
+        image,
         labels,
         ports: forwards,
         environment: BTreeMap::new(),
@@ -167,7 +168,7 @@ mod tests {
         let networks = Record::new(spec(), jiff::Timestamp::UNIX_EPOCH).networks;
         let ports = Ports { api: 6443, http: 8080, https: 443 };
         let spec = ClusterSpec { listen_address: "192.168.1.5".parse().unwrap(), ..spec() };
-        let made = node_spec(&spec, None, ports, networks, &[], labels(&spec, networks, "d", "h"));
+        let made = node_spec(&spec, "image".to_owned(), None, ports, networks, &[], labels(&spec, networks, "d", "h"));
         insta::assert_snapshot!(String::from_utf8_lossy(&made.files[0].2), @r#"
         {
           "apiServer": {
@@ -212,7 +213,7 @@ mod tests {
         let networks = Record::new(spec(), jiff::Timestamp::UNIX_EPOCH).networks;
         let names_and_address = |listen: &str, host: Option<&str>| {
             let spec = ClusterSpec { listen_address: listen.parse().unwrap(), ..spec() };
-            let made = node_spec(&spec, host, Ports::default(), networks, &[], Labels::new());
+            let made = node_spec(&spec, "image".to_owned(), host, Ports::default(), networks, &[], Labels::new());
             let config: serde_json::Value = serde_json::from_slice(&made.files[0].2).unwrap();
             (config["apiServer"]["subjectAltNames"].to_string(), made.ports[0].host_address.to_string())
         };

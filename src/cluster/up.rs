@@ -16,6 +16,7 @@ use super::changes::{adopt, changes, effective};
 use super::config_problem::{ClusterFileText, ConfigProblem};
 use super::host::Host;
 use super::inputs::{InputFile, read_inputs};
+use super::node_image::{Provided, Wanted};
 use super::node_spec::{digest, file_digests, labels, networks_of, node_spec};
 use super::plan::{Goal, Observed, Step, plan};
 use super::probe::Prober;
@@ -156,6 +157,7 @@ async fn up_locked(
         fresh: false,
         recreate: request.recreate,
         engine: None,
+        image: String::new(),
         outcome: "unchanged",
         phases: Vec::new(),
         warnings: Vec::new(),
@@ -220,6 +222,8 @@ struct Attempt<'a> {
     /// Whether a node that is there is made anew: now it is asked for, or it was when that was interrupted.
     recreate: bool,
     engine: Option<Arc<dyn Engine>>,
+    /// What the engine is told to make a new node from.
+    image: String,
     outcome: &'static str,
     phases: Vec<PhaseTime>,
     /// What the user should know beside what the node says.
@@ -242,7 +246,7 @@ impl Attempt<'_> {
         let resource = self.spec.name.resource();
         // The image is needed for a new node, and for an old one to see whether it is still of the same.
         let (node, image) =
-            tokio::join!(engine.inspect_node(&resource), engine.inspect_image(self.spec.image.as_str()));
+            tokio::join!(engine.inspect_node(&resource), node_image::named(engine.as_ref(), &self.spec.image));
         let node = node?;
         self.phases.push(took("engine", phase.done()));
 
@@ -343,7 +347,7 @@ impl Attempt<'_> {
         self.recreate |= node.is_some_and(|node| node.run == RunState::Gone);
         let makes_node = node.is_none() || self.recreate || self.fresh;
         let image = if makes_node {
-            Some(node_image::fitting(engine.info(), &self.spec.image, image?)?)
+            Some(self.provide(engine, image?, known.as_ref()).await?)
         } else {
             self.warnings.extend(node_image::other(&self.spec, node, image));
             None
@@ -393,7 +397,10 @@ impl Attempt<'_> {
         }
         if makes_node {
             self.tell_open_ports(&record);
-            record.image_id = image.map(|image| image.id).unwrap_or_default();
+            if let Some(Provided { info, reference }) = image {
+                record.image_id = info.id;
+                self.image = reference;
+            }
             record.ports = self.choose_ports(&record, node.is_some(), &BTreeSet::new())?;
             let kind = if self.fresh { OperationKind::Create } else { OperationKind::Recreate };
             if self.fresh || node.is_some() {
@@ -406,6 +413,25 @@ impl Attempt<'_> {
         self.record = known;
         self.phases.push(took("image", phase.done()));
         Ok((record, observed, inputs))
+    }
+
+    /// Gets the image of a new node into the engine.
+    async fn provide(
+        &self,
+        engine: &Arc<dyn Engine>,
+        named: Option<ImageInfo>,
+        known: Option<&Record>,
+    ) -> Result<Provided, ClusterError> {
+        let same = known.filter(|record| record.spec.image == self.spec.image && !record.image_id.is_empty());
+        let wanted = Wanted {
+            host: self.host,
+            engine: engine.as_ref(),
+            image: &self.spec.image,
+            release: node_image::release(self.host, self.request.file().map(|(file, _)| file))?,
+            remembered: same.map(|record| record.image_id.as_str()),
+            cancelled: &self.cancelled,
+        };
+        wanted.provide(named).await
     }
 
     fn check_immutable(&self, record: &Record) -> Result<(), ClusterError> {
@@ -561,8 +587,8 @@ impl Attempt<'_> {
             Step::CreateNetwork => engine.create_network(&name, &labels()).await?,
             Step::CreateVolume => engine.create_volume(&name, &labels()).await?,
             Step::CreateNode => {
-                let made =
-                    node_spec(&self.spec, record.host.as_deref(), record.ports, record.networks, inputs, labels());
+                let (image, host) = (self.image.clone(), record.host.as_deref());
+                let made = node_spec(&self.spec, image, host, record.ports, record.networks, inputs, labels());
                 engine.create_node(&made).await?;
             }
             Step::UnpauseNode => engine.unpause_node(&name).await?,

@@ -725,6 +725,26 @@ impl Engine for ContainerEngine {
         Ok(state::imported(&lines.concat()))
     }
 
+    async fn pull_image(&self, reference: &str, progress: &(dyn Fn(String) + Sync)) -> Result<(), EngineError> {
+        let attempt = self.attempt("pull the image", "image", reference);
+        let options = query::CreateImageOptionsBuilder::new().from_image(reference).build();
+        let mut pieces = std::pin::pin!(self.docker().create_image(Some(options), None, None));
+        loop {
+            let piece = tokio::time::timeout(STALL, pieces.next()).await.map_err(|_| attempt.timed_out(STALL))?;
+            let Some(piece) = piece else { return Ok(()) };
+            if let Some(words) = piece.map_err(|error| attempt.failed(&error))?.status {
+                progress(words);
+            }
+        }
+    }
+
+    async fn architecture(&self) -> Result<String, EngineError> {
+        let attempt = self.attempt("tell its architecture", "node", "");
+        let version = self.within(QUICK, attempt, self.docker().version()).await?;
+        // Docker and Podman both say it as Go does, which is as images do.
+        version.arch.ok_or_else(|| attempt.refused(0, "it does not say"))
+    }
+
     async fn subnets(&self) -> Result<Vec<String>, EngineError> {
         let attempt = self.attempt("list the networks", "network", "");
         let call = self.docker().list_networks(None::<query::ListNetworksOptions>);

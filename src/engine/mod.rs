@@ -543,6 +543,10 @@ pub trait Engine: Send + Sync {
     async fn export_image(&self, reference: &str) -> Result<Reader, EngineError>;
     /// Loads a docker-archive or OCI archive into the engine's store and returns the names it brought.
     async fn import_image(&self, archive: Reader) -> Result<Vec<String>, EngineError>;
+    /// Gets an image from a registry into the engine's store; `progress` is told the engine's words.
+    async fn pull_image(&self, reference: &str, progress: &(dyn Fn(String) + Sync)) -> Result<(), EngineError>;
+    /// What the nodes' machine is, such as `amd64`.
+    async fn architecture(&self) -> Result<String, EngineError>;
     /// IPv4 subnets of the engine's own networks, to keep pods and services out of their way.
     async fn subnets(&self) -> Result<Vec<String>, EngineError>;
 }

@@ -415,7 +415,7 @@ fn names_for(reference: &str, image: &ImageInfo) -> Vec<String> {
 }
 
 /// A layout's files as a tar stream.
-fn pack(root: PathBuf, files: Vec<(String, u64)>) -> Reader {
+pub(super) fn pack(root: PathBuf, files: Vec<(String, u64)>) -> Reader {
     let packing = Packing { root, files: files.into_iter(), open: None, ended: false };
     let pieces = stream::try_unfold(packing, async |mut packing| {
         let piece = packing.next().await?;
@@ -475,7 +475,7 @@ impl Packing {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ImageError> + Send + 'static,
 ) -> Result<T, ImageError> {
     let done = tokio::task::spawn_blocking(work).await;

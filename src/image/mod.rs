@@ -7,6 +7,7 @@ mod filter;
 mod header;
 mod hint;
 mod load;
+mod look;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 pub use self::load::{Loaded, Request, Source, load};
+pub use self::look::{identify, packed};
 use crate::engine::EngineError;
 use crate::node::NodeError;
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Cidr, ClusterName, Cpus, EngineChoice, ImageReference, Memory, nearest};
+use super::{Cidr, ClusterName, Cpus, EngineChoice, Memory, NodeImage, ReleasesUrl, nearest};
 
 /// `apiVersion` of the cluster file.
 pub const API_VERSION: &str = "sandbar.dev/v1alpha1";
@@ -44,8 +44,10 @@ pub struct FileMetadata {
 pub struct FileSpec {
     /// The engine that runs the node; auto takes the one that fits.
     pub engine: Option<EngineChoice>,
-    /// The node image.
-    pub image: Option<ImageReference>,
+    /// The node image; the one of this version where it is left out.
+    pub image: Option<NodeImage>,
+    /// Where the node image of a release is downloaded from, when the engine does not have it.
+    pub releases: Option<ReleasesUrl>,
     /// Where the cluster is reached from the laptop.
     pub ports: FilePorts,
     /// Limits of the whole node.
@@ -266,7 +268,7 @@ mod tests {
         assert_eq!((words.as_str(), hint.as_str()), ("line 3: unknown key `sepc`", "did you mean `spec`?"));
         let (words, hint) = refused("spec:\n  replicas: 3\n");
         assert_eq!(words, "line 4: unknown key `replicas`");
-        assert!(hint.starts_with("keys that can be there: engine, image, ports"), "{hint}");
+        assert!(hint.starts_with("keys that can be there: engine, image, releases, ports"), "{hint}");
     }
 
     #[test]

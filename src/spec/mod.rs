@@ -10,6 +10,7 @@ mod name;
 mod nearest;
 mod network;
 mod quantity;
+mod releases;
 mod resolve;
 mod schema;
 
@@ -23,12 +24,13 @@ pub use self::file::{
     API_VERSION, ClusterFile, ConfigEntry, ExtraPort, FileError, FileMetadata, FileNetwork, FilePorts, FileResources,
     FileSpec, KIND, parse_file,
 };
-pub use self::image::{ImageReference, ImageReferenceError};
+pub use self::image::{ImageReference, ImageReferenceError, NodeImage};
 pub use self::line::line_of_config_key;
 pub use self::name::{ClusterName, NameError};
 pub use self::nearest::nearest;
 pub use self::network::{Cidr, CidrError};
 pub use self::quantity::{Cpus, Memory, QuantityError};
+pub use self::releases::{ReleasesUrl, ReleasesUrlError, without_password};
 pub use self::resolve::{Flags, SpecError, name as resolve_name, resolve};
 pub use self::schema::cluster_file_schema;
 
@@ -67,7 +69,7 @@ pub struct ClusterSpec {
     /// The engine that runs it.
     pub engine: EngineChoice,
     /// The node image.
-    pub image: ImageReference,
+    pub image: NodeImage,
     /// Address on the host at which its ports are.
     pub listen_address: IpAddr,
     /// Host port of the API; none picks one.
@@ -101,7 +103,7 @@ impl ClusterSpec {
         Self {
             name,
             engine: EngineChoice::Auto,
-            image: ImageReference::default(),
+            image: NodeImage::default(),
             listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             api_port: None,
             http_port: None,

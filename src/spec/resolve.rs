@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Cidr, ClusterFile, ClusterName, ClusterSpec, ConfigEntry, Cpus, DEFAULT_NAME, EngineChoice, ExtraPort,
-    ImageReference, MINIMUM_MEMORY_BYTES, Memory,
+    MINIMUM_MEMORY_BYTES, Memory, NodeImage,
 };
 
 /// What the command line says of a cluster, already parsed. Whatever is none or empty was not said.
@@ -16,8 +16,8 @@ pub struct Flags {
     pub name: Option<ClusterName>,
     /// `--engine`
     pub engine: Option<EngineChoice>,
-    /// `--image`
-    pub image: Option<ImageReference>,
+    /// `--node-image`, its path absolute
+    pub image: Option<NodeImage>,
     /// `--listen-address`
     pub listen_address: Option<IpAddr>,
     /// `--api-port`
@@ -152,7 +152,7 @@ fn from_file(file: &ClusterFile, folder: &Path, flags: &Flags) -> Result<Cluster
     };
     Ok(ClusterSpec {
         engine: spec.engine.unwrap_or_default(),
-        image: spec.image.unwrap_or_default(),
+        image: spec.image.unwrap_or_default().below(folder),
         listen_address: spec.ports.listen_address.unwrap_or(defaults.listen_address),
         api_port: spec.ports.api,
         http_port: spec.ports.http,
@@ -293,7 +293,7 @@ mod tests {
         let spec = resolve(&Flags::default(), None, None).unwrap();
         assert_eq!(spec.name.as_str(), "default");
         assert_eq!(spec.listen_address.to_string(), "127.0.0.1");
-        assert_eq!(spec.image.as_str(), concat!("localhost/sandbar-node:", env!("CARGO_PKG_VERSION")));
+        assert_eq!(spec.image.to_string(), concat!("localhost/sandbar-node:", env!("CARGO_PKG_VERSION")));
         assert_eq!((spec.api_port, spec.memory), (None, None));
     }
 

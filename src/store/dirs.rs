@@ -71,7 +71,13 @@ impl Dirs {
         self.data.join("clusters")
     }
 
-    /// A lock for each cluster that is being changed.
+    /// What was downloaded.
+    #[must_use]
+    pub fn artifacts(&self) -> PathBuf {
+        self.cache.join("artifacts")
+    }
+
+    /// A lock for each cluster that is being changed, and for each file that is being downloaded.
     #[must_use]
     pub fn locks(&self) -> PathBuf {
         self.data.join("locks")

@@ -11,6 +11,8 @@ use super::{Store, StoreError, lock};
 
 /// How the files begin that are put aside while images are moved (`image/aside.rs`).
 const ASIDE: &str = "image-";
+/// How the files begin that were downloaded (`artifact/cache.rs`).
+const ARTIFACT: &str = "sandbar-node-";
 /// What a Podman service of Sandbar's own has (`engine/container/service.rs`). It ends by itself, and whoever looks at an
 /// engine may start it, so it is nothing that was left; it only goes with everything else.
 const SERVICE: [&str; 3] = ["podman.sock", "podman-service.log", "podman-service.lock"];
@@ -19,7 +21,7 @@ const SERVICE: [&str; 3] = ["podman.sock", "podman-service.log", "podman-service
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Kept {
-    /// What it is: `failure log` or `cached file`.
+    /// What it is: `failure log`, `cached file` or `downloaded file`.
     pub what: &'static str,
     /// Where it is.
     pub path: PathBuf,
@@ -39,6 +41,10 @@ impl Store {
         };
         add("failure log", self.failures()?)?;
         add("cached file", entries(&self.dirs.cache, |name| name.as_encoded_bytes().starts_with(ASIDE.as_bytes()))?)?;
+        add(
+            "downloaded file",
+            entries(&self.dirs.artifacts(), |name| name.as_encoded_bytes().starts_with(ARTIFACT.as_bytes()))?,
+        )?;
         Ok(kept)
     }
 
@@ -57,7 +63,7 @@ impl Store {
             lock::remove_unheld(&path)?;
         }
         let dirs = &self.dirs;
-        let folders = [dirs.clusters(), dirs.locks(), dirs.failures()];
+        let folders = [dirs.clusters(), dirs.locks(), dirs.failures(), dirs.artifacts()];
         let roots = [&dirs.runtime, &dirs.cache, &dirs.state, &dirs.data];
         for folder in folders.iter().chain(roots) {
             match std::fs::remove_dir(folder) {
@@ -117,8 +123,13 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let store = Store::new(Dirs::below(home.path()));
         store.purge().unwrap();
-        let own =
-            ["state/failures/edge-2026/error.txt", "cache/image-x", "run/podman-service.log", "data/locks/a.lock"];
+        let own = [
+            "state/failures/edge-2026/error.txt",
+            "cache/image-x",
+            "cache/artifacts/sandbar-node-1.part",
+            "run/podman-service.log",
+            "data/locks/a.lock",
+        ];
         let others = ["cache/notes", "run/podman.other", "data/mine/a"];
         for name in own.iter().chain(&others) {
             let path = home.path().join(name);
@@ -127,7 +138,7 @@ mod tests {
         }
         let kept = store.kept().unwrap();
         let words: Vec<_> = kept.iter().map(|kept| (kept.what, kept.bytes)).collect();
-        assert_eq!(words, [("failure log", 3), ("cached file", 3)]);
+        assert_eq!(words, [("failure log", 3), ("cached file", 3), ("downloaded file", 3)]);
         store.purge().unwrap();
         assert!(others.iter().all(|name| home.path().join(name).exists()));
         let left: Vec<_> = entries(home.path(), |_| true).unwrap();

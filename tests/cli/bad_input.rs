@@ -73,8 +73,10 @@ fn an_engine_without_the_node_image() {
     let sandbox = Sandbox::without_image();
     assert_snapshot!(sandbox.run(&["up"]), @r"
     stderr:
-    error: fake has no image localhost/sandbar-node:0.1.0
-    hint: `make image` builds the node image, `--image` names another one
+    downloading http://127.0.0.1:PORT/v0.1.0/sandbar-node-0.1.0-amd64.tar.zst
+    error: http://127.0.0.1:PORT/v0.1.0/SHA256SUMS cannot be reached: Connection refused (os error 111)
+    hint: behind a proxy: `HTTPS_PROXY=http://HOST:PORT sandbar up`; SANDBAR_RELEASES, or `releases:` in sandbar.yaml, says where releases are
+    hint: without a network: download it elsewhere, then `sandbar up --node-image FILE`
     ----- exit code 3
     ");
     assert_eq!(sandbox.remains(), Vec::<String>::new());
@@ -114,7 +116,7 @@ fn a_mistyped_cluster_file() {
     assert_snapshot!(sandbox.run(&["up"]), @r"
     stderr:
     error: sandbar.yaml, line 4: unknown key `replicas`
-    hint: keys that can be there: engine, image, ports, resources, labels, network, config, manifests
+    hint: keys that can be there: engine, image, releases, ports, resources, labels, network, config, manifests
     ----- exit code 2
     ");
     sandbox.write("other.yaml", &format!("{head}spec:\n  resources:\n    memory: lots\n"));

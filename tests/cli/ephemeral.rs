@@ -164,8 +164,9 @@ fn a_cluster_that_fails_to_start_is_removed_and_the_command_is_not_run() {
     assert_snapshot!(run(&sandbox, &["up", "edge", "--ephemeral", "--", "touch", "was-run"]), @r"
     stderr:
     error: fake could not start_node: no space left on device
+    hint: make room where fake keeps its images: `fake system df` shows what is there
     hint: the cluster was removed again, as it was never finished
-    ----- exit code 1
+    ----- exit code 3
     ");
     assert!(!sandbox.path("was-run").exists());
     nothing_remains(&sandbox);

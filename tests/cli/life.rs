@@ -533,6 +533,7 @@ fn verbose_shows_phases_and_components_with_their_times() {
     next: sandbar kubectl get nodes
     ----- stderr:
     ✓ Engine answers  TIME
+    node image: taken from fake's store: sha256:1111111111111111111111111111111111111111111111111111111111111111
     ✓ Node image and settings fit  TIME
     ✓ Container starts  TIME
       etcd is ready  TIME

@@ -11,7 +11,11 @@ mod interrupted;
 mod kubeconfig;
 mod library;
 mod life;
+mod node_image;
 mod pause;
+#[path = "../support/release_server.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod release_server;
 mod report;
 mod sandbox;
 mod terminal;

@@ -70,6 +70,8 @@ impl Sandbox {
             .env_clear()
             .env("HOME", self.home.path())
             .env("PATH", self.path("bin"))
+            // Nobody is there: a test that wants a release says where.
+            .env("SANDBAR_RELEASES", "http://127.0.0.1:9")
             .env("SANDBAR_ENGINE", format!("fake:{}", self.path("engine").display()))
             .stdin(Stdio::null());
         command
@@ -90,6 +92,12 @@ impl Sandbox {
         let output = self.output(arguments);
         assert!(output.status.success(), "{arguments:?}\n{}", self.show(&output));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs the program, which has to succeed, with that place of releases.
+    pub fn succeed_with(&self, arguments: &[&str], releases: &str) {
+        let output = self.command(arguments).env("SANDBAR_RELEASES", releases).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}\n{}", self.show(&output));
     }
 
     /// Runs the program, which has to succeed, and reads its stdout as JSON.

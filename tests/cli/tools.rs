@@ -67,6 +67,7 @@ fn help_has_examples() {
                    node's
       kubeconfig  Print a cluster's kubeconfig, or put it into yours and take it out
       image  Images in the node
+      cache  What was downloaded: node images of releases
       paths  Show where Sandbar's own files are
       gc  Remove what nobody wants any more: clusters whose time is over, what interrupted
                    commands left, what has no record here

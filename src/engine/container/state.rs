@@ -219,7 +219,7 @@ pub(super) fn image(image: ImageInspect) -> ImageInfo {
 pub(super) fn imported(words: &str) -> Vec<String> {
     let lists = words.lines().filter_map(|line| {
         let line = line.trim();
-        line.strip_prefix("Loaded image: ").or_else(|| line.strip_prefix("Loaded image(s): "))
+        ["Loaded image: ", "Loaded image(s): ", "Loaded image ID: "].iter().find_map(|before| line.strip_prefix(before))
     });
     lists.flat_map(|list| list.split(',')).map(|name| name.trim().to_owned()).collect()
 }
@@ -271,6 +271,7 @@ mod tests {
     fn the_names_of_an_import_are_found() {
         assert_eq!(imported("Loaded image: localhost/a:1\n"), ["localhost/a:1"]);
         assert_eq!(imported("Loaded image(s): localhost/a:1,localhost/b:2"), ["localhost/a:1", "localhost/b:2"]);
+        assert_eq!(imported("Loaded image ID: sha256:12\n"), ["sha256:12"]);
         assert_eq!(imported("Getting image source signatures\n"), [""; 0]);
     }
 }

@@ -24,6 +24,8 @@ pub struct Behaviour {
     pub foreign_subnets: Vec<String>,
     /// Variables, as `NAME=VALUE`, that the engine says it added to a node by itself, as Podman does with its own proxies.
     pub added_environment: Vec<String>,
+    /// Node images that a registry has: their IDs by name.
+    pub registry: BTreeMap<String, String>,
     /// How nodes behave.
     pub node: NodeBehaviour,
     /// Programs in the nodes beside `sandbarctl`, by name, or by name and first argument (`kubectl get`), with what they

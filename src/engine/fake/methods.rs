@@ -12,8 +12,8 @@ use super::checks::{broken, check_ours, check_spec, exists, foreign, is_ours, mi
 use super::state::{Network, Node, Run, State};
 use super::{FakeEngine, end, free_subnet, node, program, settle, state, store};
 use crate::engine::{
-    Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, Labels, NodeSpec, NodeState, NodeStats,
-    PortForward, Reader, Resource, ResourceKind,
+    Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, LABEL_CONTRACT, Labels, NodeSpec, NodeState,
+    NodeStats, PortForward, Reader, Resource, ResourceKind,
 };
 use crate::platform::look::listen;
 
@@ -418,6 +418,29 @@ impl Engine for FakeEngine {
             store::import(&self.folder, state, &bytes).map_err(|words| refused("import the image", &words))
         })
         .await
+    }
+
+    async fn pull_image(&self, reference: &str, progress: &(dyn Fn(String) + Sync)) -> Result<(), EngineError> {
+        progress(format!("Trying to pull {reference}..."));
+        self.call("pull_image", true, |state, behaviour| {
+            let id = behaviour.registry.get(reference);
+            let id = id.ok_or_else(|| refused("pull the image", &format!("{reference}: manifest unknown")))?;
+            let image = ImageInfo {
+                id: id.clone(),
+                names: vec![reference.to_owned()],
+                labels: [(LABEL_CONTRACT.to_owned(), behaviour.node.contract_version.to_string())].into(),
+                diff_ids: Vec::new(),
+                architecture: behaviour.node.architecture.clone(),
+                size_bytes: 1,
+            };
+            state.images.push(image.into());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn architecture(&self) -> Result<String, EngineError> {
+        self.call("architecture", false, |_, behaviour| Ok(behaviour.node.architecture.clone())).await
     }
 
     async fn subnets(&self) -> Result<Vec<String>, EngineError> {
