@@ -109,6 +109,11 @@ spec:
   # The engine that runs the node: auto, podman or docker.
   engine: auto
 
+  # The node image: in the engine's store, in a registry, or an archive; left out, it is the one of this version.
+  # image: ./node.tar.zst
+  # Where releases, and with them that image, are downloaded from.
+  # releases: https://mirror.example/sandbar
+
   # Where the cluster is reached from this machine. A port that is left out is the usual one where it is free.
   # ports:
   #   listenAddress: 127.0.0.1
