@@ -35,6 +35,8 @@ requirements() {
 	test)
 		cat <<-END
 		command:dockerd docker.io dockerd is started by the tests, privately, as the other engine
+		command:zstd zstd packs a node image as releases do
+		command:curl:wget curl downloads releases in CI
 		command:haproxy haproxy is what the ingress controller's tests drive
 		command:nft nftables is what the network's tests drive
 		command:ip iproute2 makes network namespaces for tests
