@@ -9,8 +9,8 @@ GO_TOOL = $(GO) tool -modfile=$(CURDIR)/images/tools/go.mod
 STATICCHECK = $(GO_TOOL) staticcheck
 GO_TAGS = -tags "no_aufs no_btrfs no_devmapper no_zfs"
 
-# The engines that make test installs; only the superuser may start a dockerd of his own.
-REQUIRED_ENGINES = podman $(if $(filter 0,$(shell id -u)),docker)
+# The engines that make test installs, and what leads to them; only the superuser may start a dockerd and an sshd of his own.
+REQUIRED_ENGINES = podman $(if $(filter 0,$(shell id -u)),docker sshd)
 
 .PHONY: help
 help: ## list the targets

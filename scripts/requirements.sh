@@ -40,6 +40,8 @@ requirements() {
 		command:haproxy haproxy is what the ingress controller's tests drive
 		command:nft nftables is what the network's tests drive
 		command:ip iproute2 makes network namespaces for tests
+		command:ssh openssh-client reaches engines on other machines
+		file:/usr/sbin/sshd openssh-server sshd is started by the tests, privately, as another machine's
 		END
 		# where the client has a package of its own
 		if apt-cache show docker-cli >/dev/null 2>&1; then
