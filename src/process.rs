@@ -473,6 +473,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_in_the_background_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = || std::fs::File::create(folder.path().join("log")).unwrap();
+        let begun = Instant::now();
+        block_on(sh("echo ready >&2; sleep 10 &").launch(log())).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+        assert_eq!(std::fs::read_to_string(folder.path().join("log")).unwrap(), "ready\n");
+        let failed = block_on(sh("exit 3").launch(log())).unwrap_err();
+        assert!(failed.to_string().ends_with("ended with status 3"), "{failed}");
+        let late = block_on(sh("sleep 10").deadline(Duration::from_millis(50)).launch(log())).unwrap_err();
+        assert!(matches!(late, ProcessError::TimedOut { .. }), "{late}");
+    }
+
+    #[test]
     fn the_environment_is_what_was_given() {
         let output = block_on(Program::new("/usr/bin/env").env("A", "b").output()).unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "A=b\nLC_ALL=C\n");

@@ -153,6 +153,6 @@ fn load(dockerd: &Dockerd, image: &str) -> Outcome {
 }
 
 /// A path as text.
-pub fn text(path: &Path) -> String {
+fn text(path: &Path) -> String {
     path.display().to_string()
 }

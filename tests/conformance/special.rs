@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Trial;
 use sandbar::engine::container::{ConnectOptions, ContainerEngine, EngineChoice};
-use sandbar::engine::{Engine, EngineError, ExecRequest, NodeState, ResourceKind, RunState};
+use sandbar::engine::{Engine, EngineError, ExecRequest, NodeSpec, NodeState, ResourceKind, RunState};
 use sandbar::env::Env;
 use sandbar::platform::look::{Look, look};
 use tokio::io::AsyncReadExt;
 
 use crate::dockerd::Dockerd;
-use crate::fixture::{Scene, Subject, run_program, spec};
+use crate::fixture::{Scene, Subject, forward, listener, run_program, spec};
 use crate::image;
 use crate::trial;
 
@@ -27,9 +27,13 @@ pub fn trials(engine: &str, subject: Option<&Arc<Subject>>) -> Vec<Trial> {
     }
     let mut all = all![gives_what_a_node_needs, limits_what_a_node_takes, starts_again_what_died, forwards_a_port];
     if engine == "podman" {
-        all.extend(all![notices_the_end_of_its_service, notices_the_end_of_a_node_that_nobody_told_it]);
+        all.extend(all![
+            notices_the_end_of_its_service,
+            notices_the_end_of_a_node_that_nobody_told_it,
+            outlives_its_service
+        ]);
     } else {
-        all.extend(all![outlives_its_daemon]);
+        all.extend(all![outlives_its_daemon, starts_again_what_lost_its_shim]);
     }
     all
 }
@@ -238,23 +242,7 @@ async fn notices_the_end_of_its_service(scene: &Scene<'_>) -> Result<()> {
     let name = scene.running().await?;
     let folder = tempfile::tempdir()?;
     let address = format!("unix://{}", folder.path().join("p.sock").display());
-    let mut service = tokio::process::Command::new("podman")
-        .args(["system", "service", "--time", "0", &address])
-        .kill_on_drop(true)
-        .spawn()?;
-    let env = Env::of_process();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let engine = loop {
-        let choice = EngineChoice::At(address.clone());
-        let platform = sandbar::platform::native();
-        let service_dir = folder.path().to_owned();
-        let options = ConnectOptions { choice, remembered: None, env: &env, platform, service_dir, will_create: false };
-        match ContainerEngine::connect(&options).await {
-            Ok(engine) => break engine,
-            Err(error) => ensure!(Instant::now() < deadline, "the service does not come: {error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let (mut service, engine) = service_at(&address, folder.path()).await?;
     let command = vec!["node-probe".to_owned(), "hang".to_owned()];
     let mut session = engine.exec(&name, ExecRequest { command, ..ExecRequest::default() }).await?;
     let mut said = [0; 8];
@@ -270,6 +258,88 @@ async fn notices_the_end_of_its_service(scene: &Scene<'_>) -> Result<()> {
     let asked = engine.list_nodes().await;
     ensure!(matches!(asked, Err(EngineError::Unreachable { .. })), "{asked:?}");
     ensure!(matches!(engine.start_node(&name).await, Err(EngineError::Unreachable { .. })));
+    Ok(())
+}
+
+/// A service that serves no more takes no node along: it runs on, its port leads into it, and the next service has it.
+async fn outlives_its_service(scene: &Scene<'_>) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let address = format!("unix://{}", folder.path().join("p.sock").display());
+    let (mut service, engine) = service_at(&address, folder.path()).await?;
+    let (free, port) = listener()?;
+    drop(free);
+    // Its name is the scene's, which removes it.
+    let name = scene.name();
+    let node = NodeSpec { ports: vec![forward(port)], ..spec(&name) };
+    engine.create_network(&name, &node.labels).await?;
+    engine.create_volume(&name, &node.labels).await?;
+    engine.create_node(&node).await?;
+    engine.start_node(&name).await?;
+    let pid = scene.client(&["inspect", "--format", "{{.State.Pid}}", &name])?;
+    service.kill().await?;
+    ensure!(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err(), "its port is still its own");
+    let (_service, engine) = service_at(&address, folder.path()).await?;
+    let run = engine.inspect_node(&name).await?.context("the node is there")?.run;
+    let now = scene.client(&["inspect", "--format", "{{.State.Pid}}", &name])?;
+    ensure!((run, now) == (RunState::Running, pid), "it was started again");
+    let command = ["node-probe", "both"].map(str::to_owned).into();
+    let request = ExecRequest { command, ..ExecRequest::default() };
+    ensure!(run_program(&engine, &name, request, None).await?.text() == "to stdout\n");
+    Ok(())
+}
+
+/// A Podman service of the suite's own, and the way to it.
+async fn service_at(address: &str, folder: &Path) -> Result<(tokio::process::Child, ContainerEngine)> {
+    if let Some(socket) = address.strip_prefix("unix://") {
+        // What a service that was killed leaves is in the way of the next one.
+        match std::fs::remove_file(socket) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    let service = tokio::process::Command::new("podman")
+        .args(["system", "service", "--time", "0", address])
+        .kill_on_drop(true)
+        .spawn()?;
+    let env = Env::of_process();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let options = ConnectOptions {
+            choice: EngineChoice::At(address.to_owned()),
+            remembered: None,
+            env: &env,
+            platform: sandbar::platform::native(),
+            service_dir: folder.to_owned(),
+            will_create: false,
+        };
+        match ContainerEngine::connect(&options).await {
+            Ok(engine) => return Ok((service, engine)),
+            Err(error) => ensure!(Instant::now() < deadline, "the service does not come: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The shim that keeps a container for containerd is killed: its node ends with it, and is started again.
+#[expect(clippy::disallowed_methods, reason = "the suite looks at the engine from outside")]
+async fn starts_again_what_lost_its_shim(scene: &Scene<'_>) -> Result<()> {
+    let name = scene.running().await?;
+    let pid = scene.client(&["inspect", "--format", "{{.State.Pid}}", &name])?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let shim = status.lines().find_map(|line| line.strip_prefix("PPid:")).context("it has a parent")?.trim();
+    let killed = std::process::Command::new("kill").args(["-9", shim]).status()?;
+    ensure!(killed.success(), "kill {shim}");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let run = scene.engine.inspect_node(&name).await?.context("the node is there")?.run;
+        let now = scene.client(&["inspect", "--format", "{{.State.Pid}}", &name])?;
+        if run == RunState::Running && now != pid {
+            break;
+        }
+        ensure!(Instant::now() < deadline, "it is still {run:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    ensure!(scene.probe(&name, &["both"], None).await?.text() == "to stdout\n");
     Ok(())
 }
 

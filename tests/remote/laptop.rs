@@ -98,6 +98,7 @@ pub fn succeed(command: &mut Command) -> Outcome<String> {
 }
 
 /// The system's words.
+#[expect(clippy::needless_pass_by_value, reason = "errors are mapped with it")]
 pub fn words(error: std::io::Error) -> String {
     error.to_string()
 }
