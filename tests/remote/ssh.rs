@@ -16,7 +16,12 @@ const PORT: u16 = 2222;
 /// An `sshd` of the tests' own on the engine's machine.
 struct Sshd {
     process: Child,
+    /// Whether the folder that it wants was made for it.
+    made: bool,
 }
+
+/// What an sshd of the system has its service manager make.
+const FOLDER: &str = "/run/sshd";
 
 impl Sshd {
     /// Starts it; it lets the user of `user_key` in, as whom the tests run.
@@ -28,8 +33,8 @@ impl Sshd {
             }
         }
         fs::copy(far.path("user_key.pub"), far.path("authorized_keys")).map_err(words)?;
-        // What an sshd of the system has its service manager make.
-        fs::create_dir_all("/run/sshd").map_err(words)?;
+        let made = !Path::new(FOLDER).exists();
+        fs::create_dir_all(FOLDER).map_err(words)?;
         let config = [
             format!("Port {PORT}"),
             format!("HostKey {}", text(&far.path("host_key"))),
@@ -44,7 +49,7 @@ impl Sshd {
         let mut said = BufReader::new(process.stderr.take().ok_or("sshd has no output")?).lines();
         let listens = said.by_ref().map_while(Result::ok).any(|line| line.starts_with("Server listening on 0.0.0.0"));
         // From here on it is ended whatever happens.
-        let sshd = Self { process };
+        let sshd = Self { process, made };
         // Nobody may make it wait for a reader.
         std::thread::spawn(move || said.for_each(drop));
         if listens { Ok(sshd) } else { Err("sshd does not listen".to_owned()) }
@@ -53,7 +58,9 @@ impl Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        if let Err(error) = self.process.kill().and_then(|()| self.process.wait()) {
+        let ended = self.process.kill().and_then(|()| self.process.wait());
+        let removed = if self.made { fs::remove_dir(FOLDER) } else { Ok(()) };
+        if let Err(error) = ended.and(removed) {
             eprintln!("what the tests' sshd leaves: {error}");
         }
     }
@@ -97,6 +104,27 @@ fn cut(laptop: &Laptop<'_>) -> Outcome {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).map_err(|error| error.to_string())
 }
 
+/// Stops the node, gives its address to another container, and starts it by `start`: then it has another one.
+fn another_address(far: &Far, start: impl FnOnce() -> Outcome) -> Outcome {
+    let client = |arguments: &[&str]| succeed(docker(&far.dockerd).args(arguments));
+    let address = || {
+        let form = "{{(index .NetworkSettings.Networks \"sandbar-ci\").IPAddress}}";
+        client(&["inspect", "--format", form, "sandbar-ci"]).map(|text| text.trim().to_owned())
+    };
+    let before = address()?;
+    client(&["stop", "sandbar-ci"])?;
+    let image = concat!("localhost/sandbar-node:", env!("CARGO_PKG_VERSION"));
+    let other = ["run", "--detach", "--name", "other", "--network", "sandbar-ci"];
+    let taken =
+        client(&[&other[..], &["--tmpfs", "/var/lib/sandbar", "--entrypoint", "/bin/sleep", image, "600"]].concat());
+    let started = taken.and_then(|_| start());
+    let after = address();
+    client(&["rm", "--force", "other"])?;
+    started?;
+    let after = after?;
+    if before == after { Err(format!("the address is still {before}")) } else { Ok(()) }
+}
+
 pub fn is_reached_through_one_connection(far: &Far) -> Outcome {
     let _sshd = Sshd::start(far)?;
     let host = format!("ssh://root@docker:{PORT}{}", far.socket());
@@ -117,9 +145,7 @@ pub fn is_reached_through_one_connection(far: &Far) -> Outcome {
             "sandbar-ci",
         ]))?;
         assert!(bound.contains("127.0.0.1") && !bound.contains("0.0.0.0"), "{bound}");
-        // Its address changes, and the connection goes on.
-        succeed(docker(&far.dockerd).args(["restart", "sandbar-ci"]))?;
-        laptop.json(&["up", "ci"])?;
+        another_address(far, || laptop.json(&["start", "ci"]).map(drop))?;
         assert_eq!(laptop.readyz()?, "ok");
         // Whoever asks next begins the connection anew, also where nothing names the engine any more.
         laptop.environment.clear();
