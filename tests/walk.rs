@@ -17,6 +17,8 @@ mod engine;
 mod interrupted;
 #[path = "walk/pods.rs"]
 mod pods;
+#[path = "walk/report.rs"]
+mod report;
 #[path = "support/required.rs"]
 mod required;
 #[path = "walk/settings.rs"]
@@ -47,7 +49,7 @@ const KUBECONFIG: &str = "# mine\napiVersion: v1\nkind: Config\nclusters: []\nco
 type Step = (&'static str, fn(&Suite) -> Outcome);
 
 /// The steps in their order.
-const STEPS: [Step; 20] = [
+const STEPS: [Step; 21] = [
     ("up_ends_with_a_cluster_that_answers", up),
     ("up_again_changes_nothing", up_again),
     ("the_image_is_loaded_from_the_engine", load),
@@ -59,6 +61,7 @@ const STEPS: [Step; 20] = [
     ("logs_exec_attach_cp_and_forwarding_work", pods::streams),
     ("pods_reach_what_is_outside", pods::way_out),
     ("the_nodes_own_programs_work", pods::nodes_own),
+    ("nothing_private_is_in_a_report", report::nothing_private),
     ("stop_and_start_keep_everything", stop_and_start),
     ("killed_processes_of_the_node_heal_and_lose_nothing", kill_inside),
     ("a_killed_first_process_heals", kill_first),

@@ -15,6 +15,8 @@ use crate::store::Record;
 
 /// How long any part of it may take: whoever failed may hang, too, and the user waits.
 const LIMIT: Duration = Duration::from_secs(4);
+/// How long the engine may take to say whether there is a node at all.
+const LOOK: Duration = Duration::from_secs(1);
 /// How many failures are kept, of all clusters.
 const FAILURES: usize = 20;
 
@@ -33,7 +35,7 @@ pub(super) struct Failed<'a> {
 pub(super) async fn keep(host: &Host<'_>, engine: &Arc<dyn Engine>, failed: &Failed<'_>) -> Option<PathBuf> {
     let folder = host.store.failure_folder(failed.name, (host.now)()).ok()?;
     let mut subject = report::subject(host, failed.name, Ok(Arc::clone(engine)), failed.record.cloned());
-    subject.node = report::node(engine, failed.name, LIMIT).await;
+    subject.node = report::node(engine, failed.name, LOOK).await;
     subject.failure = Some(serde_json::json!({
         "error": chain(failed.error),
         "waitingFor": failed.last.map(wait::waiting_for),

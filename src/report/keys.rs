@@ -116,6 +116,10 @@ pub(super) fn is_secret_key(name: &[u8]) -> bool {
     let is_auth = name == "auth" || ["_auth", "-auth", ".auth"].iter().any(|end| name.ends_with(end));
     let has_word = WORDS.iter().filter(|word| **word != "auth").any(|word| name.contains(word));
     let bare = name.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or(name);
+    // The shell's working folder.
+    if ["pwd", "oldpwd"].contains(&name) {
+        return false;
+    }
     let harmless = HARMLESS_ENDS.iter().any(|end| bare.ends_with(end)) || name.starts_with("authorization-");
     (is_auth || has_word) && !harmless
 }
@@ -155,6 +159,7 @@ mod tests {
             "serviceAccountName",
             "key",
             "passthrough",
+            "OLDPWD",
         ] {
             assert!(!is_secret_key(name.as_bytes()), "{name}");
         }

@@ -125,7 +125,7 @@ impl Known {
     /// A host's name or domain, unless everybody has it.
     pub fn host(&mut self, host: &str) {
         let host = host.trim_start_matches("*.").trim_end_matches('.');
-        if host.contains('.') && host.parse::<std::net::IpAddr>().is_err() && !is_everybodys(host) {
+        if host.contains('.') && is_host(host) && !is_everybodys(host) {
             self.name(Kind::Host, host);
         }
     }
@@ -316,6 +316,13 @@ pub(super) fn is_random(word: &[u8]) -> bool {
     let has = |is: fn(&u8) -> bool| word.iter().any(is);
     has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic)
         || has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
+}
+
+/// Whether what stands for the host in a URL is a name: an address may be there, the path of a socket, or a version.
+pub(super) fn is_host(text: &str) -> bool {
+    !text.starts_with('%')
+        && text.contains(|c: char| c.is_ascii_alphabetic())
+        && text.parse::<std::net::IpAddr>().is_err()
 }
 
 /// Whether a host's name tells nothing of whose machine this is: loopback, names inside of a cluster, and what every

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use regex::bytes::{Captures, Regex};
 
 use super::keys::{SecretKeys, is_secret_key};
-use super::known::{Known, Literals, is_everybodys};
+use super::known::{Known, Literals, is_everybodys, is_host};
 use super::patterns::{self, Addresses, Patterns};
 use super::tokens::{Kind, Tokens, is_token};
 use super::values::{Value, indentation, value_of_plain, values};
@@ -300,7 +300,7 @@ fn url(text: &Captures<'_>, tokens: &mut Tokens, addresses: &Addresses, keep_nam
         let bare = name.trim_matches(['[', ']']);
         let told = match bare.parse::<std::net::IpAddr>() {
             Ok(_) => addresses.private(bare.as_bytes()).is_none(),
-            Err(_) => is_everybodys(bare) || is_token(host) || !bare.contains(|c: char| c.is_ascii_alphanumeric()),
+            Err(_) => is_everybodys(bare) || is_token(host) || !is_host(bare),
         };
         let kind = if bare.parse::<std::net::IpAddr>().is_ok() { Kind::Ip } else { Kind::Host };
         result.extend(if told || keep_names { host.to_vec() } else { tokens.of(kind, bare.as_bytes()).into() });

@@ -75,6 +75,7 @@ fn what_tells_of_nobody_stays() {
         "netmask 255.255.255.0, version 1.2.3.4.5 and v1.2.3.4",
         "http://hello.default.localhost:8080 https://kubernetes.default.svc:443 unix:///run/sandbar/node.sock",
         "image registry.k8s.io/pause@sha256:7031c1b283388d2c2e09b57badb803c05ebed362dc88d84b480cc47f72a21097",
+        "unix://%2fvar%2frun%2fcrio.sock http://2.4.2 PWD=/tmp",
         "12:34:56.789 std::vec<a::b> getty@tty1.service",
         "secretName: db\nautomountServiceAccountToken: false\nimagePullSecrets: []",
         "the token was refreshed; basic authentication is off",
