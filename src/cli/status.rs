@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::target;
-use crate::cluster::{self, Addresses, Found, Lifecycle, node_of};
+use crate::cluster::{self, Addresses, ClusterFileText, Found, Lifecycle, node_of};
 use crate::context::Context;
 use crate::engine::EngineInfo;
 use crate::error::{Failure, FailureKind};
 use crate::node::{Node, StatusReport};
-use crate::spec::ClusterName;
+use crate::spec::{ClusterName, resolve_name};
 use crate::ui::{OutputFormat, Table, bytes, left, since};
 
 /// Show how a cluster is: its components, addresses, warnings
@@ -52,7 +52,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let (node, mut problem) = match found.state {
         Lifecycle::Running | Lifecycle::Interrupted | Lifecycle::Orphaned if found.node.is_some() => {
             match node_of(&found.engine, &name).status().await {
-                Ok(report) => (Some(report), None),
+                Ok(mut report) => {
+                    if let Some(record) = &found.record {
+                        let file = cluster_file(context, &name);
+                        cluster::of_users_files(&mut report, &record.spec.config, file.as_ref());
+                    }
+                    (Some(report), None)
+                }
                 Err(error) => (None, Some(error.to_string())),
             }
         }
@@ -87,6 +93,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         format => context.printer.report(format, &report)?,
     }
     if healthy { Ok(()) } else { Err(unhealthy(&name, &found, problem)) }
+}
+
+/// The text of the cluster file, if it is this cluster's. One that cannot be read now says nothing of a node that runs.
+fn cluster_file(context: &Context, name: &ClusterName) -> Option<ClusterFileText> {
+    let found = target::cluster_file(context).ok().flatten()?;
+    let own = resolve_name(None, Some(&found.file)) == *name;
+    own.then_some(ClusterFileText { path: found.path, text: found.text })
 }
 
 fn unhealthy(name: &ClusterName, found: &Found, problem: Option<String>) -> Failure {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::inputs::config_path;
+use crate::node::StatusReport;
 use crate::spec::{ConfigEntry, line_of_config_key};
 
 /// How the node begins what it says of a configuration that is wrong, where it gives no report.
@@ -86,6 +87,17 @@ impl ConfigProblem {
             None => {}
         }
         self
+    }
+}
+
+/// The same for what a node's report says of its configuration.
+pub fn of_users_files(report: &mut StatusReport, entries: &[ConfigEntry], cluster_file: Option<&ClusterFileText>) {
+    for warning in report.warnings.iter_mut().filter(|warning| warning.code == CODE) {
+        let problem = ConfigProblem::parse(&warning.message).of_user(entries, cluster_file);
+        if let Some(nearest) = &problem.nearest {
+            warning.hint = format!("did you mean `{nearest}`?");
+        }
+        warning.message = problem.to_string();
     }
 }
 

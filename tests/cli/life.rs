@@ -385,6 +385,32 @@ fn what_is_not_healthy_is_not_called_healthy() {
 }
 
 #[test]
+fn what_is_wrong_in_the_configuration_is_said_of_the_users_files() {
+    let sandbox = Sandbox::new();
+    sandbox.write("extra.yaml", "dns:\n  baseDomain: a.example\n");
+    sandbox.write(
+        "sandbar.yaml",
+        "apiVersion: sandbar.dev/v1alpha1\nkind: Cluster\nspec:\n  config:\n    - extra.yaml\n    - dns:\n        baseDomain: b\n",
+    );
+    sandbox.succeed(&["up"]);
+    let problems = [
+        "/etc/sandbar/config.d/10-extra.yaml:2: dns.baseDomian: unknown key (did you mean baseDomain?)",
+        "/etc/sandbar/config.d/11-inline.yaml:3: dns.baseDomain: must not be empty",
+    ];
+    sandbox.behave(|behaviour| {
+        let warning = |message| serde_json::json!({"code": "ConfigInvalid", "message": message, "hint": ""});
+        behaviour.node.warnings = problems.map(warning).into();
+        behaviour.node.unhealthy = true;
+    });
+    let warnings = sandbox.run(&["status"]);
+    let warnings: Vec<&str> = warnings.lines().filter(|line| line.starts_with("warning:")).collect();
+    assert_snapshot!(warnings.join("\n"), @r"
+    warning: ~/extra.yaml, line 2: unknown key `dns.baseDomian` (did you mean `baseDomain`?)
+    warning: sandbar.yaml, line 7: `dns.baseDomain` must not be empty
+    ");
+}
+
+#[test]
 fn a_cluster_is_reached_where_it_was_made() {
     let sandbox = Sandbox::new();
     let first = sandbox.json(&["up"]);
