@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Resource, Signal, getrlimit};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr};
 use tokio::net::UnixStream;
@@ -88,6 +89,11 @@ impl<S: System> Platform for Unix<S> {
     }
 
     fn spawn_detached(&self, command: &mut Command) -> io::Result<u32> {
+        // What whoever started this program had open, such as a lock that a script holds, would stay open with it.
+        let nothing = File::open("/dev/null")?;
+        let cover = |child_fd| Ok(FdMapping { parent_fd: nothing.try_clone()?.into(), child_fd });
+        let covered = inherited()?.into_iter().map(cover).collect::<io::Result<Vec<_>>>()?;
+        command.fd_mappings(covered).map_err(io::Error::other)?;
         Ok(command.stdin(Stdio::null()).process_group(0).spawn()?.id())
     }
 
@@ -194,6 +200,22 @@ impl<S: System> Platform for Unix<S> {
     }
 }
 
+/// Numbers of open files, beside the standard streams, that a program would inherit.
+fn inherited() -> io::Result<Vec<i32>> {
+    /// `O_CLOEXEC` in the flags of `proc_pid_fdinfo(5)`, where the system tells them.
+    const CLOSED: u32 = 0o2_000_000;
+    let mut open = Vec::new();
+    for entry in std::fs::read_dir("/dev/fd")? {
+        let Some(number) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
+        let flags = info.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+        if number > 2 && flags.is_none_or(|flags| flags & CLOSED == 0) {
+            open.push(number);
+        }
+    }
+    Ok(open)
+}
+
 fn terminal_size() -> Option<TerminalSize> {
     let size = tcgetwinsize(rustix::stdio::stdout()).ok()?;
     (size.ws_col > 0 && size.ws_row > 0).then_some(TerminalSize { columns: size.ws_col, rows: size.ws_row })
@@ -286,5 +308,42 @@ impl Interruptions for Requests {
                 else => std::future::pending().await,
             }
         })
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::time::{Duration, Instant};
+
+    use rustix::io::{FdFlags, fcntl_setfd};
+
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the way in which programs are started is what is tested")]
+    fn what_outlives_this_program_holds_none_of_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = File::create(folder.path().join("lock")).unwrap();
+        // As a script has it that runs this program: `exec 9>lock; flock 9; sandbar up`.
+        fcntl_setfd(&lock, FdFlags::empty()).unwrap();
+        lock.lock().unwrap();
+        let (said, number) = (folder.path().join("said"), lock.as_raw_fd());
+        let script = format!("readlink /proc/self/fd/{number} > {0}.new; mv {0}.new {0}; sleep 5", said.display());
+        let pid = platform().spawn_detached(Command::new("/bin/sh").args(["-c", &script])).unwrap();
+        let begun = Instant::now();
+        while !said.exists() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "the program does not run");
+            std::thread::yield_now();
+        }
+        assert_eq!(std::fs::read_to_string(said).unwrap(), "/dev/null\n");
+        drop(lock);
+        let free = File::open(folder.path().join("lock")).unwrap().try_lock();
+        platform().kill_group(pid).unwrap();
+        assert!(free.is_ok(), "the program holds the lock");
+    }
+
+    fn platform() -> &'static dyn Platform {
+        crate::platform::native()
     }
 }
