@@ -574,11 +574,13 @@ impl Engine for ContainerEngine {
     async fn list_nodes(&self) -> Result<Vec<NodeState>, EngineError> {
         let attempt = self.attempt("list the nodes", "node", "");
         let path = format!("/containers/json?all=1&filters=%7B%22label%22%3A%5B%22{LABEL_CLUSTER}%22%5D%7D");
-        let list = tokio::time::timeout(QUICK, self.inner.endpoint.get::<Vec<state::Listed>>(&path)).await;
-        let list = list.map_err(|_| attempt.timed_out(QUICK))?.map_err(|error| attempt.call_failed(&error))?;
+        let call = tokio::time::timeout(QUICK, self.inner.endpoint.get::<Vec<state::Listed>>(&path));
+        let (answer, gone) = tokio::join!(call, self.lost());
+        let list = answer.map_err(|_| attempt.timed_out(QUICK))?.map_err(|error| attempt.call_failed(&error))?;
         let mut nodes = Vec::new();
         for listed in list {
             match listed.into_state() {
+                Ok(node) if gone.contains(&node.name) => nodes.push(NodeState { run: RunState::Gone, ..node }),
                 Ok(node) => nodes.push(node),
                 // What ended has more to say than a list tells; what is gone by now has nothing.
                 Err(name) => nodes.extend(self.inspect_node(&name).await?),

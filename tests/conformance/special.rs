@@ -210,6 +210,8 @@ async fn notices_the_end_of_a_node_that_nobody_told_it(scene: &Scene<'_>) -> Res
     kill_with_monitor(scene, &name).await?;
     let gone = |node: NodeState| node.run == RunState::Gone;
     ensure!(scene.engine.inspect_node(&name).await?.is_some_and(gone), "it is gone");
+    let listed = scene.engine.list_nodes().await?.into_iter().find(|node| node.name == name);
+    ensure!(listed.is_some_and(gone), "the list says so, too");
     if !scene.engine.info().rootless {
         // The rule that led into it is still there, and there it leads nowhere.
         ensure!(look(Ipv4Addr::LOCALHOST.into(), port) == Look::Astray, "its port is astray");
