@@ -38,6 +38,7 @@ spec:
 
 /// Plants secrets in the running cluster, lets a pod's log have them, and looks for them in a report.
 pub fn nothing_private(suite: &Suite) -> Outcome {
+    suite.up()?;
     let folder = suite.folder("report")?;
     let objects = folder.join("planted.yaml");
     fs::write(&objects, OBJECTS).map_err(|error| error.to_string())?;
