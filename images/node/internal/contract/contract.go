@@ -156,6 +156,49 @@ type ImportReport struct {
 	Images []ImportedImage `json:"images"`
 }
 
+// HostReport is the answer of `host-check`: what a node would find where it runs.
+type HostReport struct {
+	SchemaVersion   int `json:"schemaVersion"`
+	ContractVersion int `json:"contractVersion"`
+	// Time is the clock's when the report was made.
+	Time time.Time `json:"time"`
+	// Checks are what was tried, each once.
+	Checks []HostCheck `json:"checks"`
+	// Memory is what a node could use.
+	Memory HostMemory `json:"memory"`
+	// Storage is the space of the volume.
+	Storage Storage `json:"storage"`
+}
+
+// HostMemory is the memory that a node could use.
+type HostMemory struct {
+	// AvailableBytes can be had without anything being swapped out.
+	AvailableBytes uint64 `json:"availableBytes"`
+}
+
+// Result is what became of a check.
+type Result string
+
+// Results.
+const (
+	// ResultPassed means that a node finds what it needs.
+	ResultPassed Result = "passed"
+	// ResultWarning means that a node works, and not as well as it could.
+	ResultWarning Result = "warning"
+	// ResultFailed means that a node does not work.
+	ResultFailed Result = "failed"
+)
+
+// HostCheck is one thing that was tried.
+type HostCheck struct {
+	// Code is its stable name, such as "overlay".
+	Code string `json:"code"`
+	// Result is what became of it.
+	Result Result `json:"result"`
+	// Message says what was found, in a line.
+	Message string `json:"message"`
+}
+
 // Failure is what sandbar-node's API answers when it could not do something.
 type Failure struct {
 	// Error says what happened, as sandbarctl prints it.

@@ -32,6 +32,7 @@ func TestTypesAndSchemasAgree(t *testing.T) {
 		"version.schema.json": contract.VersionReport{},
 		"images.schema.json":  contract.ImageList{},
 		"import.schema.json":  contract.ImportReport{},
+		"host.schema.json":    contract.HostReport{},
 	} {
 		content, err := os.ReadFile(filepath.Join("../../../../contract", name))
 		if err != nil {

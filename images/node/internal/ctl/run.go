@@ -59,6 +59,7 @@ func commands() []command {
 		{"image rm", "NAME…", "take names away", runImageRemove},
 		{"logs", "[--follow [--until-eof]] [--tail N] [COMPONENT]", "log lines of all or of one component", runLogs},
 		{"config", "[--mode effective|default]", "the configuration with everything filled in", runConfig},
+		{"host-check", "[--output table|json]", "what a node would find here; in a container of its own", runHostCheck},
 		{"stop", "[--grace D]", "end the node, with that grace for pods", runStop},
 	}
 }

@@ -1,6 +1,7 @@
 // Package host makes the machine that sandbar-init wakes up on fit for a node: mounts, control groups, devices, kernel
 // settings, limits, resolvers. It works in a container of any engine and in a machine of its own, changes nothing that
-// outlives the container where it can be helped, and says what it could not do as warnings. Only sandbar-init uses it.
+// outlives the container where it can be helped, and says what it could not do as warnings. sandbar-init uses it, and, in a
+// container that is thrown away afterwards, sandbarctl's host-check ([Check]).
 // Nothing here may import k8s.io.
 //
 // What is decided from a host's mounts and groups is decided by pure functions, whose tests have the lines of hosts of all

@@ -85,32 +85,43 @@ func (p *preparer) snapshotter() error {
 		volume.Type) {
 		return nil
 	}
-	probe, err := os.MkdirTemp(p.layout.ContainerdData(), ".probe-*")
+	mounted, err := tryOverlay(p.layout.ContainerdData())
 	if err != nil {
 		return err
+	}
+	if mounted != nil {
+		p.result.Facts.Snapshotter = "native"
+		p.warn("NoOverlay", "put /var/lib/sandbar on a volume of the engine, on ext4, xfs or btrfs",
+			"no overlay can be mounted on /var/lib/sandbar (%v): images are copied for each container, which is slow and large", mounted)
+	}
+	return nil
+}
+
+// tryOverlay mounts an overlay of folders below this one, and unmounts it. What the mount says comes first.
+func tryOverlay(folder string) (mounted, err error) {
+	probe, err := os.MkdirTemp(folder, ".probe-*")
+	if err != nil {
+		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(probe) }()
 	folders := map[string]string{}
 	for _, name := range []string{"lower", "upper", "work", "merged"} {
 		folders[name] = filepath.Join(probe, name)
 		if err := os.Mkdir(folders[name], 0o700); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	data := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", folders["lower"], folders["upper"], folders["work"])
 	// Volatile: otherwise the unmount waits until the host's whole file system is on its disk. Kernels before 5.10 refuse it.
-	err = unix.Mount("overlay", folders["merged"], "overlay", 0, data+",volatile")
-	if errors.Is(err, unix.EINVAL) {
-		err = unix.Mount("overlay", folders["merged"], "overlay", 0, data)
+	mounted = unix.Mount("overlay", folders["merged"], "overlay", 0, data+",volatile")
+	if errors.Is(mounted, unix.EINVAL) {
+		mounted = unix.Mount("overlay", folders["merged"], "overlay", 0, data)
 	}
-	if err != nil {
-		p.result.Facts.Snapshotter = "native"
-		p.warn("NoOverlay", "put /var/lib/sandbar on a volume of the engine, on ext4, xfs or btrfs",
-			"no overlay can be mounted on /var/lib/sandbar (%v): images are copied for each container, which is slow and large", err)
-		return nil
+	if mounted != nil {
+		return mounted, nil
 	}
 	if err := unix.Unmount(folders["merged"], unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("unmount %s: %w", folders["merged"], err)
+		return nil, fmt.Errorf("unmount %s: %w", folders["merged"], err)
 	}
-	return nil
+	return nil, nil
 }

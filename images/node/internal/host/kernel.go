@@ -40,6 +40,10 @@ func (p *preparer) capabilities() {
 		{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "pods have no network"},
 		{unix.CAP_SYS_PTRACE, "CAP_SYS_PTRACE", "the namespaces of pods cannot be entered"},
 		{unix.CAP_MKNOD, "CAP_MKNOD", "pods have no devices"},
+		{unix.CAP_SYS_CHROOT, "CAP_SYS_CHROOT", "containers cannot be started"},
+		{unix.CAP_SETUID, "CAP_SETUID", "pods cannot run as other users"},
+		{unix.CAP_SETGID, "CAP_SETGID", "pods cannot run as other groups"},
+		{unix.CAP_CHOWN, "CAP_CHOWN", "images cannot be unpacked"},
 	} {
 		if !has(capability.number) {
 			p.warn("CapabilityMissing", "run the container privileged", "%s is missing: %s", capability.name, capability.what)
@@ -159,7 +163,12 @@ func kubeletSettings() []setting {
 // sysctls sets what the node needs. A laptop's own settings stay as they are: where kubelet would change them, a container
 // shows it files that say what it wants to read.
 func (p *preparer) sysctls() {
-	for _, s := range append(ownSettings(), sharedSettings()...) {
+	p.settle(append(ownSettings(), sharedSettings()...))
+}
+
+// settle makes these settings, and those for whose sake others must not be as they are.
+func (p *preparer) settle(settings []setting) {
+	for _, s := range settings {
 		if err := s.apply("/proc/sys"); err != nil {
 			p.warn("SettingNotMade", fmt.Sprintf("sysctl -w %s=%d on the host", strings.ReplaceAll(s.path, "/", "."), s.value), "%v", err)
 		}
