@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::inputs::InputFile;
 use crate::engine::{
-    LABEL_CLUSTER, LABEL_CONTRACT, LABEL_HOME, LABEL_NETWORKS, LABEL_SPEC, LABEL_VERSION, Labels, NodeSpec, PortForward,
+    LABEL_CLUSTER, LABEL_CONTRACT, LABEL_HOME, LABEL_NETWORKS, LABEL_SPEC, LABEL_VERSION, Labels, NodeSpec,
+    PortForward, Purpose,
 };
 use crate::node::CONTRACT_VERSION;
 use crate::spec::{API_NODE_PORT, ClusterSpec, HTTP_NODE_PORT, HTTPS_NODE_PORT};
@@ -97,6 +98,7 @@ pub(super) fn node_spec(
     let mut files = vec![("/etc/sandbar/config.yaml".into(), FILE_MODE, config(spec, host, ports, networks))];
     files.extend(inputs.iter().map(|file| (file.path.clone(), FILE_MODE, file.content.clone())));
     NodeSpec {
+        purpose: Purpose::Node,
         name: spec.name.resource(),
         hostname: spec.name.to_string(),
         image,

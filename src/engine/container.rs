@@ -48,7 +48,7 @@ use crate::process::Program;
 
 use super::{
     Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, LABEL_CLUSTER, Labels, NodeSpec, NodeState,
-    NodeStats, PortForward, Reader, Resource, ResourceKind, RunState, TerminalSize,
+    NodeStats, PortForward, Purpose, Reader, Resource, ResourceKind, RunState, TerminalSize,
 };
 
 /// For calls that only look or change a record.
@@ -382,7 +382,8 @@ impl Engine for ContainerEngine {
         let files = create::archive(spec)?;
         // Both engines would make a missing volume by themselves, without our labels.
         let (network, volume) = tokio::try_join!(self.network_labels(name), self.volume_labels(name))?;
-        for (what, labels) in [("network", network), ("volume", volume)] {
+        let needed = [("network", network), ("volume", volume)];
+        for (what, labels) in needed.into_iter().skip(usize::from(spec.purpose != Purpose::Node)) {
             match labels {
                 None => return Err(EngineError::NotFound { what, name: name.to_owned() }),
                 Some(labels) if !is_ours(&labels) => return Err(foreign(what, name)),

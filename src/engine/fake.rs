@@ -5,6 +5,7 @@
 //! processes. It must not know more of what runs in a node than the node contract says.
 
 mod behaviour;
+mod check;
 mod checks;
 mod methods;
 mod node;
@@ -24,7 +25,7 @@ pub use self::behaviour::{Action, Behaviour, Component, Connect, Failpoint, Node
 use self::checks::{broken, refused};
 pub use self::program::{Program, ProgramRun};
 use self::state::{Folder, Network, Node, Run, State};
-use super::{EngineError, EngineInfo, ImageInfo, Labels, ResourceKind};
+use super::{EngineError, EngineInfo, ImageInfo, Labels, Purpose, ResourceKind};
 
 /// The stricter stand-in for Podman and Docker.
 #[derive(Clone)]
@@ -262,6 +263,7 @@ fn settle(state: &mut State, behaviour: &Behaviour) {
 
 fn foreign_node() -> Node {
     Node {
+        purpose: Purpose::Node,
         hostname: "foreign".into(),
         labels: Labels::new(),
         image_id: format!("sha256:{:064}", 0),

@@ -90,9 +90,26 @@ pub struct PortForward {
     pub node_port: u16,
 }
 
+/// What a container is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Purpose {
+    /// It is a node: on its network, and started again when its first process dies.
+    #[default]
+    Node,
+    /// It is a look at what a node would find: it has all that a node gets, but runs this program in place of the node's
+    /// own, once, and has no network but one of its own with nobody else in it.
+    Check {
+        /// Program and arguments.
+        command: Vec<String>,
+    },
+}
+
 /// Everything an engine needs to create a node. All names are Sandbar's (`sandbar-NAME`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeSpec {
+    /// What it is for.
+    pub purpose: Purpose,
     /// Name of the container or machine, of its network and of its volume.
     pub name: String,
     /// Host name inside.
@@ -374,7 +391,7 @@ pub enum SshProblem {
 }
 
 /// Why an engine could not do something. The text says what was tried; hints are added at the edge.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum EngineError {
     /// No engine is installed.
     #[error("no container engine is installed (looked for {looked_for})")]
@@ -500,7 +517,8 @@ pub trait Engine: Send + Sync {
     async fn create_network(&self, name: &str, labels: &Labels) -> Result<(), EngineError>;
     /// Makes the volume for a node; one that exists with our label is kept, and that is fine.
     async fn create_volume(&self, name: &str, labels: &Labels) -> Result<(), EngineError>;
-    /// Makes the node on its network and volume (both named like it), with its files in place, not started.
+    /// Makes the node on its network and volume (both named like it), with its files in place, not started. One for
+    /// [`Purpose::Check`] needs no network.
     async fn create_node(&self, spec: &NodeSpec) -> Result<(), EngineError>;
     /// Starts it; one that runs is fine. A taken port is [`EngineError::PortTaken`].
     async fn start_node(&self, name: &str) -> Result<(), EngineError>;

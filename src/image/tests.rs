@@ -98,6 +98,7 @@ impl Scene {
         engine.create_network("sandbar-a", &labels).await.unwrap();
         engine.create_volume("sandbar-a", &labels).await.unwrap();
         let spec = NodeSpec {
+            purpose: crate::engine::Purpose::Node,
             name: "sandbar-a".into(),
             hostname: "a".into(),
             image: "localhost/sandbar-node:1".into(),

@@ -1,6 +1,7 @@
 //! The client of the node contract: the reports as types, and the trait [`Node`] through which clusters speak to a node.
 
 mod client;
+mod host_report;
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 pub use self::client::NodeClient;
+pub use self::host_report::{HostCheck, HostReport, HostResult};
 use crate::engine::{EngineError, Reader};
 
 /// Newest contract version that this CLI speaks; it speaks the one before, too.

@@ -1,9 +1,13 @@
 //! What nodes print, held against the schemas of the node contract: the fake engine's, on which all other tests stand.
 
+use std::collections::BTreeMap;
+
+use sandbar::engine::{Engine, LABEL_CLUSTER, NodeSpec, Purpose};
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
 
 use crate::images::archive;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, runtime};
 
 /// In what a report is not as the schema of that name wants it.
 fn misfits(schema: &str, report: &[u8]) -> Vec<String> {
@@ -45,6 +49,39 @@ fn a_nodes_reports_fit_the_contract() {
     let (status, code) = sandbarctl(&["status", "--output", "json"]);
     assert_eq!(code, Some(1), "it is not healthy");
     assert_fits("status", &status);
+}
+
+#[test]
+fn what_a_node_would_find_fits_the_contract() {
+    let sandbox = Sandbox::new();
+    sandbox.behave(|behaviour| {
+        let finding = ("failed".to_owned(), "no such device".to_owned());
+        behaviour.node.findings.insert("veth".to_owned(), finding);
+    });
+    let command = ["sandbarctl", "host-check", "--output", "json"].map(str::to_owned).to_vec();
+    let spec = NodeSpec {
+        purpose: Purpose::Check { command },
+        name: "sandbar-check".to_owned(),
+        hostname: "check".to_owned(),
+        image: concat!("localhost/sandbar-node:", env!("CARGO_PKG_VERSION")).to_owned(),
+        labels: [(LABEL_CLUSTER.to_owned(), "check".to_owned())].into(),
+        ports: Vec::new(),
+        environment: BTreeMap::new(),
+        cpu_millis: None,
+        memory_bytes: None,
+        files: Vec::new(),
+    };
+    let printed = runtime().block_on(async {
+        let engine = &sandbox.engine;
+        engine.create_volume(&spec.name, &spec.labels).await.unwrap();
+        engine.create_node(&spec).await.unwrap();
+        engine.start_node(&spec.name).await.unwrap();
+        let mut printed = Vec::new();
+        engine.logs(&spec.name, true, None).await.unwrap().read_to_end(&mut printed).await.unwrap();
+        printed
+    });
+    assert_fits("host", &printed);
+    assert!(String::from_utf8_lossy(&printed).contains("no such device"));
 }
 
 #[test]

@@ -14,7 +14,9 @@ use anyhow::{Context, Result, bail, ensure};
 use futures_util::FutureExt;
 use sandbar::engine::container::{ConnectOptions, ContainerEngine, EngineChoice};
 use sandbar::engine::fake::{Behaviour, FakeEngine};
-use sandbar::engine::{Engine, EngineError, ExecRequest, LABEL_CLUSTER, Labels, NodeSpec, PortForward, ResourceKind};
+use sandbar::engine::{
+    Engine, EngineError, ExecRequest, LABEL_CLUSTER, Labels, NodeSpec, PortForward, Purpose, ResourceKind,
+};
 use sandbar::env::Env;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -273,6 +275,7 @@ pub async fn run_program(
 /// What a small node is made of.
 pub fn spec(name: &str) -> NodeSpec {
     NodeSpec {
+        purpose: Purpose::Node,
         name: name.to_owned(),
         hostname: "probe".into(),
         image: IMAGE.into(),

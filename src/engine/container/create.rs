@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::capabilities::Capabilities;
 use super::limits::Limit;
-use crate::engine::{EngineError, NodeSpec};
+use crate::engine::{EngineError, NodeSpec, Purpose};
 
 /// Where the volume is in a node (the node contract, "Files").
 pub(super) const VOLUME: &str = "/var/lib/sandbar";
@@ -80,6 +80,12 @@ pub(super) fn podman(spec: &NodeSpec, limits: &[Limit], privilege: Privilege) ->
         "r_limits": limits.collect::<Vec<_>>(), "resource_limits": resources,
         "log_configuration": { "driver": "k8s-file", "size": LOG_BYTES },
     });
+    let check = match &spec.purpose {
+        Purpose::Node => json!({}),
+        Purpose::Check { command } => json!({
+            "entrypoint": command, "command": [], "restart_policy": "no", "netns": { "nsmode": "none" }, "networks": {},
+        }),
+    };
     let more = match privilege {
         Privilege::Privileged => json!({ "privileged": true }),
         // The node makes its cgroups writable by itself. Privileged pods make device nodes, as the kernel lets them.
@@ -89,7 +95,8 @@ pub(super) fn podman(spec: &NodeSpec, limits: &[Limit], privilege: Privilege) ->
             "device_cgroup_rule": [{ "allow": true, "type": "a", "access": "rwm" }],
         }),
     };
-    if let (Value::Object(request), Value::Object(more)) = (&mut request, more) {
+    if let (Value::Object(request), Value::Object(check), Value::Object(more)) = (&mut request, check, more) {
+        request.extend(check);
         request.extend(more);
     }
     request
@@ -111,8 +118,14 @@ pub(super) fn docker(spec: &NodeSpec, limits: &[Limit], security: HostConfig) ->
     };
     let in_memory = IN_MEMORY.map(|(path, mode)| (path.to_owned(), format!("rw,nosuid,nodev,exec,mode={mode}")));
     let log = [("max-size", "10m"), ("max-file", "2")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let (restart, network, program) = match &spec.purpose {
+        Purpose::Node => (RestartPolicyNameEnum::UNLESS_STOPPED, spec.name.clone(), None),
+        Purpose::Check { command } => (RestartPolicyNameEnum::NO, "none".to_owned(), Some(command.clone())),
+    };
     ContainerCreateBody {
         hostname: Some(spec.hostname.clone()),
+        cmd: program.as_ref().map(|_| Vec::new()),
+        entrypoint: program,
         image: Some(spec.image.clone()),
         labels: Some(spec.labels.clone().into_iter().collect()),
         env: Some(spec.environment.iter().map(|(key, value)| format!("{key}={value}")).collect()),
@@ -121,11 +134,8 @@ pub(super) fn docker(spec: &NodeSpec, limits: &[Limit], security: HostConfig) ->
         host_config: Some(HostConfig {
             cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
             init: Some(false),
-            restart_policy: Some(RestartPolicy {
-                name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
-                maximum_retry_count: None,
-            }),
-            network_mode: Some(spec.name.clone()),
+            restart_policy: Some(RestartPolicy { name: Some(restart), maximum_retry_count: None }),
+            network_mode: Some(network),
             port_bindings: Some(bindings),
             mounts: Some(vec![Mount {
                 typ: Some(MountType::VOLUME),
@@ -200,6 +210,7 @@ mod tests {
 
     fn spec() -> NodeSpec {
         NodeSpec {
+            purpose: Purpose::Node,
             name: "sandbar-blue".into(),
             hostname: "blue".into(),
             image: "localhost/sandbar-node:0.1.0".into(),
@@ -233,6 +244,34 @@ mod tests {
         assert_eq!((named.cap_drop, named.cap_add), (list(&["ALL"]), list(&["CHOWN", "KILL"])));
         let privileged = docker_security(Privilege::Privileged, &Capabilities::All);
         assert_eq!((privileged.privileged, privileged.cap_add), (Some(true), None));
+    }
+
+    #[test]
+    fn a_check_is_made_like_a_node_but_for_its_program_its_network_and_its_end() {
+        let command = ["sandbarctl", "host-check"].map(str::to_owned).to_vec();
+        let check = NodeSpec { purpose: Purpose::Check { command: command.clone() }, ..spec() };
+        let differ = |of_node: Value, of_check: Value| -> Vec<String> {
+            let (Value::Object(node), Value::Object(check)) = (of_node, of_check) else { panic!("two requests") };
+            let other = check.iter().filter(|(key, value)| node.get(*key) != Some(value));
+            other.map(|(key, value)| format!("{key} {value}")).collect()
+        };
+        let podman = |spec: &NodeSpec| podman(spec, &[], Privilege::AllCapabilities);
+        let expected = [
+            "command []",
+            r#"entrypoint ["sandbarctl","host-check"]"#,
+            r#"netns {"nsmode":"none"}"#,
+            "networks {}",
+            r#"restart_policy "no""#,
+        ];
+        assert_eq!(differ(podman(&spec()), podman(&check)), expected);
+        let docker = |spec: &NodeSpec| {
+            let security = docker_security(Privilege::AllCapabilities, &Capabilities::All);
+            serde_json::to_value(docker(spec, &[], security)).unwrap()
+        };
+        let (of_node, of_check) = (docker(&spec()), docker(&check));
+        let host = differ(of_node["HostConfig"].clone(), of_check["HostConfig"].clone());
+        assert_eq!(host, [r#"NetworkMode "none""#, r#"RestartPolicy {"Name":"no"}"#]);
+        assert_eq!((&of_check["Entrypoint"], &of_check["Cmd"]), (&json!(command), &json!([])));
     }
 
     #[test]

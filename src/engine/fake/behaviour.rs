@@ -114,6 +114,10 @@ pub struct NodeBehaviour {
     pub hosts: Vec<String>,
     /// Lines that the first process prints at each start.
     pub log: Vec<String>,
+    /// What `sandbarctl host-check` finds otherwise than well: result and message by code.
+    pub findings: BTreeMap<String, (String, String)>,
+    /// By how much the clock of nodes is ahead of this machine's, in seconds.
+    pub clock_ahead_seconds: i64,
 }
 
 impl Default for NodeBehaviour {
@@ -134,6 +138,8 @@ impl Default for NodeBehaviour {
             verbs: BTreeMap::new(),
             hosts: Vec::new(),
             log: vec!["sandbar-init: started".into()],
+            findings: BTreeMap::new(),
+            clock_ahead_seconds: 0,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::state::{Node, Run};
-use crate::engine::{EngineError, LABEL_CLUSTER, Labels, NodeSpec, PortForward};
+use crate::engine::{EngineError, LABEL_CLUSTER, Labels, NodeSpec, PortForward, Purpose};
 
 pub(super) fn check_spec(spec: &NodeSpec) -> Result<(), EngineError> {
     let refuse = |words: &str| Err(refused("create the node", words));
@@ -28,6 +28,11 @@ pub(super) fn check_spec(spec: &NodeSpec) -> Result<(), EngineError> {
     }
     if spec.cpu_millis == Some(0) {
         return refuse("no CPU at all");
+    }
+    match &spec.purpose {
+        Purpose::Check { command } if command.is_empty() => return refuse("no program given"),
+        Purpose::Check { .. } if !spec.ports.is_empty() => return refuse("a port without a network"),
+        Purpose::Check { .. } | Purpose::Node => {}
     }
     if spec.files.iter().any(|(path, ..)| !path.has_root()) {
         return refuse("a file whose path is not absolute");

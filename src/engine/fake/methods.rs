@@ -10,10 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::behaviour::Behaviour;
 use super::checks::{broken, check_ours, check_spec, exists, foreign, is_ours, missing, ours, refused, running};
 use super::state::{Network, Node, Run, State};
-use super::{FakeEngine, end, free_subnet, node, program, settle, state, store};
+use super::{FakeEngine, check, end, free_subnet, node, program, settle, state, store};
 use crate::engine::{
     Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, LABEL_CONTRACT, Labels, NodeSpec, NodeState,
-    NodeStats, PortForward, Reader, Resource, ResourceKind,
+    NodeStats, PortForward, Purpose, Reader, Resource, ResourceKind,
 };
 use crate::platform::look::listen;
 
@@ -68,11 +68,13 @@ impl Engine for FakeEngine {
                 Some(_) => return Err(foreign("node", name)),
                 None => {}
             }
-            let network = state.networks.get(name).ok_or_else(|| missing("network", name))?;
-            let volume = state.volumes.get(name).ok_or_else(|| missing("volume", name))?;
-            if !is_ours(&network.labels) {
-                return Err(foreign("network", name));
+            if spec.purpose == Purpose::Node {
+                let network = state.networks.get(name).ok_or_else(|| missing("network", name))?;
+                if !is_ours(&network.labels) {
+                    return Err(foreign("network", name));
+                }
             }
+            let volume = state.volumes.get(name).ok_or_else(|| missing("volume", name))?;
             if !is_ours(volume) {
                 return Err(foreign("volume", name));
             }
@@ -81,6 +83,7 @@ impl Engine for FakeEngine {
                 hostname: spec.hostname.clone(),
                 labels: spec.labels.clone(),
                 image_id: image.id.clone(),
+                purpose: spec.purpose.clone(),
                 ports: spec.ports.clone(),
                 environment: spec.environment.clone(),
                 memory_bytes: spec.memory_bytes,
@@ -132,6 +135,13 @@ impl Engine for FakeEngine {
                         ),
                     });
                 }
+            }
+            if let Purpose::Check { command } = &node.purpose {
+                let ran = check::run(&self.folder, name, command, behaviour).map_err(|error| broken(&error))?;
+                if let Some(node) = state.nodes.get_mut(name) {
+                    (node.run, node.started_millis, node.starts) = (ran, state::now_millis(), node.starts + 1);
+                }
+                return Ok(());
             }
             let started = state::now_millis();
             if let Some(node) = state.nodes.get_mut(name) {

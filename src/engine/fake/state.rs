@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{ImageInfo, Labels, PortForward, RunState};
+use super::super::{ImageInfo, Labels, PortForward, Purpose, RunState};
 use super::behaviour::Behaviour;
 
 /// Everything that a fake engine knows.
@@ -33,6 +33,8 @@ pub(super) struct Network {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Node {
+    #[serde(default)]
+    pub purpose: Purpose,
     pub hostname: String,
     pub labels: Labels,
     pub image_id: String,

@@ -9,6 +9,7 @@ use crate::engine::{Engine, ExecRequest, LABEL_CLUSTER, NodeSpec, PortForward};
 
 fn spec(name: &str, port: u16) -> NodeSpec {
     NodeSpec {
+        purpose: crate::engine::Purpose::Node,
         name: name.into(),
         hostname: name.trim_start_matches("sandbar-").into(),
         image: "localhost/sandbar-node:test".into(),
