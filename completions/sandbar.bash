@@ -22,6 +22,9 @@ _sandbar() {
             sandbar,completions)
                 cmd="sandbar__subcmd__completions"
                 ;;
+            sandbar,doctor)
+                cmd="sandbar__subcmd__doctor"
+                ;;
             sandbar,down)
                 cmd="sandbar__subcmd__rm"
                 ;;
@@ -129,6 +132,9 @@ _sandbar() {
                 ;;
             sandbar__subcmd__help,completions)
                 cmd="sandbar__subcmd__help__subcmd__completions"
+                ;;
+            sandbar__subcmd__help,doctor)
+                cmd="sandbar__subcmd__help__subcmd__doctor"
                 ;;
             sandbar__subcmd__help,exec)
                 cmd="sandbar__subcmd__help__subcmd__exec"
@@ -272,7 +278,7 @@ _sandbar() {
 
     case "${cmd}" in
         sandbar)
-            opts="-f -o -q -v -y -h -V --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version init up stop start restart pause unpause rm down ls list status logs report shell exec kubectl kubeconfig image cache paths gc completions schema version help"
+            opts="-f -o -q -v -y -h -V --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version init up stop start restart pause unpause rm down ls list status logs report shell exec kubectl kubeconfig image cache doctor paths gc completions schema version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -677,6 +683,56 @@ _sandbar() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        sandbar__subcmd__doctor)
+            opts="-f -o -q -v -y -h -V --fix --list --node-image --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --node-image)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --engine)
+                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -W "json" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         sandbar__subcmd__exec)
             opts="-c -f -o -q -v -y -h -V --cluster --env --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -782,7 +838,7 @@ _sandbar() {
             return 0
             ;;
         sandbar__subcmd__help)
-            opts="init up stop start restart pause unpause rm ls status logs report shell exec kubectl kubeconfig image cache paths gc completions schema version help"
+            opts="init up stop start restart pause unpause rm ls status logs report shell exec kubectl kubeconfig image cache doctor paths gc completions schema version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -866,6 +922,20 @@ _sandbar() {
             return 0
             ;;
         sandbar__subcmd__help__subcmd__completions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandbar__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -56,6 +56,8 @@ pub struct Env {
     pub sandbar_releases: Option<String>,
     /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`.
     pub proxies: ProxyVariables,
+    /// The names of those for a protocol that are set, in the letters in which they are. Values may hold passwords.
+    pub proxy_names: Vec<String>,
     /// `SSL_CERT_FILE`: certificates of authorities that are trusted beside the system's.
     pub ssl_cert_file: Option<PathBuf>,
     /// `SANDBAR_LOG`: filter of the program's own log, as the tracing crate has it.
@@ -89,8 +91,10 @@ impl Env {
         let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
         let path = |name: &str| set(name).map(PathBuf::from);
         let list = |value: &OsStr| std::env::split_paths(value).filter(|file| !file.as_os_str().is_empty()).collect();
+        let proxy_names = ["http_proxy", "https_proxy", "all_proxy"].map(|name| [name.to_owned(), name.to_uppercase()]);
         Self {
             all: Vec::new(),
+            proxy_names: proxy_names.into_iter().flatten().filter(|name| set(name).is_some()).collect(),
             home: path("HOME").or_else(|| path("USERPROFILE")),
             kubeconfig: set("KUBECONFIG").map(|value| list(&value)).unwrap_or_default(),
             path: set("PATH"),

@@ -3,6 +3,7 @@
 use crate::artifact::ArtifactError;
 use crate::cluster::probe::ProbeError;
 use crate::cluster::{CarryError, ClusterError, ConfigProblem};
+use crate::doctor::{FixError, Unfit};
 use crate::engine::{EngineError, SshProblem, TlsProblem};
 use crate::error::{Failure, FailureKind};
 use crate::kubeconfig::KubeconfigError;
@@ -57,6 +58,7 @@ fn kind(error: &ClusterError) -> FailureKind {
         | ClusterError::NeedsRecreate { .. }
         | ClusterError::Immutable { .. } => FailureKind::Usage,
         ClusterError::OtherHome { .. }
+        | ClusterError::Unfit(_)
         | ClusterError::NoImage { .. }
         | ClusterError::ImageUnfit { .. }
         | ClusterError::PortTaken { .. }
@@ -85,6 +87,11 @@ fn hints(error: &ClusterError) -> Vec<String> {
             [ConfigProblem { nearest: Some(nearest), .. }] => vec![format!("did you mean `{nearest}`?")],
             _ => Vec::new(),
         },
+        ClusterError::Unfit(Unfit(report)) => {
+            let fix = report.fix.iter().map(|fix| format!("`{}`", fix.commands.join("` and `")));
+            let more = format!("`sandbar doctor {}` says more", report.code);
+            report.hints.iter().cloned().chain(fix).chain([more]).collect()
+        }
         ClusterError::OtherHome { .. } => vec!["give this one another name: `sandbar up NAME`".to_owned()],
         ClusterError::NoImage { engine, image } if engine == "docker" => vec![
             format!("`podman save {image} | docker load` brings it from Podman, where `make image` builds it"),
@@ -365,6 +372,14 @@ impl From<ArtifactError> for Failure {
             }
         };
         hints.into_iter().fold(Self::new(kind, error), Self::hint)
+    }
+}
+
+impl From<FixError> for Failure {
+    fn from(error: FixError) -> Self {
+        match error {
+            error @ (FixError::Process(_) | FixError::Failed { .. }) => Self::new(FailureKind::Failed, error),
+        }
     }
 }
 

@@ -20,8 +20,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let choice = context.settings.engine.unwrap_or(EngineChoice::Auto);
     let engine = cluster::EngineSource::connect(context, choice, None, false).await?.0;
     let found = cluster::leftovers(&host, &engine).await?;
-    if !args.dry_run && !found.is_empty() {
-        confirm(context, &found)?;
+    if !args.dry_run {
+        if !found.is_empty() {
+            confirm(context, &found)?;
+        }
         cluster::gc(&host, &engine, &found).await?;
     }
     context.reporter.finish();

@@ -5,6 +5,7 @@
 
 mod cache;
 mod completions;
+mod doctor;
 mod duration;
 mod ephemeral;
 mod exec;
@@ -120,6 +121,7 @@ enum Command {
     Kubeconfig(kubeconfig::Args),
     Image(image::Args),
     Cache(cache::Args),
+    Doctor(doctor::Args),
     Paths(paths::Args),
     Gc(gc::Args),
     Completions(completions::Args),
@@ -148,6 +150,7 @@ impl Command {
             Self::Kubeconfig(_) => "kubeconfig",
             Self::Image(_) => "image",
             Self::Cache(_) => "cache",
+            Self::Doctor(_) => "doctor",
             Self::Paths(_) => "paths",
             Self::Gc(_) => "gc",
             Self::Completions(_) => "completions",
@@ -243,6 +246,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
             Command::Kubeconfig(args) => kubeconfig::run(context, args).await,
             Command::Image(args) => image::run(context, args).await,
             Command::Cache(args) => cache::run(context, args).await,
+            Command::Doctor(args) => doctor::run(context, args).await,
             Command::Gc(args) => gc::run(context, args).await,
             Command::Init(_)
             | Command::Paths(_)

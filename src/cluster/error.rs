@@ -8,6 +8,7 @@ use super::config_problem::{self, ConfigProblem};
 use super::inputs::InputError;
 use super::probe::ProbeError;
 use crate::artifact::ArtifactError;
+use crate::doctor::Unfit;
 use crate::engine::EngineError;
 use crate::kubeconfig::{EntryError, KubeconfigError};
 use crate::node::NodeError;
@@ -80,6 +81,9 @@ pub enum ClusterError {
         /// Its name.
         name: ClusterName,
     },
+    /// This machine is not fit for a cluster.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// The node image is not in the engine.
     #[error("{engine} has no image {image}")]
     NoImage {

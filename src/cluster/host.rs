@@ -72,7 +72,7 @@ impl Host<'_> {
     }
 
     /// Takes a cluster's lock and tells whom it waits for.
-    pub(super) async fn lock(&self, name: &ClusterName) -> Result<ClusterLock, ClusterError> {
+    pub(crate) async fn lock(&self, name: &ClusterName) -> Result<ClusterLock, ClusterError> {
         let reporter = self.reporter;
         let mut waiting = |holder: &str| {
             reporter.report(&Event::Waiting { text: format!("{holder}, which changes cluster {name}") });
@@ -124,7 +124,7 @@ impl Host<'_> {
     }
 
     /// The user's kubeconfig.
-    pub(super) fn locations(&self) -> Result<&Locations, ClusterError> {
+    pub(crate) fn locations(&self) -> Result<&Locations, ClusterError> {
         match &self.kubeconfig {
             Ok(locations) => Ok(locations),
             Err(_) => Err(KubeconfigError::NoLocation.into()),
@@ -138,7 +138,7 @@ impl Host<'_> {
     }
 
     /// Requests to end this program.
-    pub(super) fn interruptions(&self) -> Result<Box<dyn Interruptions>, ClusterError> {
+    pub(crate) fn interruptions(&self) -> Result<Box<dyn Interruptions>, ClusterError> {
         if !self.heeds_signals {
             return Ok(Box::new(Never));
         }

@@ -10,7 +10,7 @@ use crate::ui::reporter::{Event, Reporter};
 /// The networks of a new cluster: those asked for, or else the first pair that overlaps nothing in `taken`.
 /// None when every pair does.
 #[must_use]
-pub(super) fn choose(spec: &ClusterSpec, taken: &[Cidr]) -> Option<Networks> {
+pub(crate) fn choose(spec: &ClusterSpec, taken: &[Cidr]) -> Option<Networks> {
     // A route to everything says nothing about who is where.
     let taken: Vec<Cidr> = taken.iter().copied().filter(|network| network.prefix() > 0).collect();
     let free =

@@ -51,7 +51,7 @@ pub(super) fn release(host: &Host<'_>, file: Option<&ClusterFile>) -> Result<Rel
 }
 
 /// What the engine has under the name of an image; an archive has none.
-pub(super) async fn named(engine: &dyn Engine, image: &NodeImage) -> Result<Option<ImageInfo>, EngineError> {
+pub(crate) async fn named(engine: &dyn Engine, image: &NodeImage) -> Result<Option<ImageInfo>, EngineError> {
     match image {
         NodeImage::Reference(reference) => engine.inspect_image(reference.as_str()).await,
         NodeImage::Archive(_) => Ok(None),
@@ -222,7 +222,7 @@ impl tokio::io::AsyncRead for Watched {
 }
 
 /// Refuses an image that is for another machine, or speaks a contract that this program does not know.
-fn fits(image: &NodeImage, info: &ImageInfo, architecture: &str) -> Result<(), ClusterError> {
+pub(crate) fn fits(image: &NodeImage, info: &ImageInfo, architecture: &str) -> Result<(), ClusterError> {
     let unfit = |reason: String| Err(ClusterError::ImageUnfit { image: image.clone(), reason });
     let Some(contract) = info.labels.get(LABEL_CONTRACT) else {
         return unfit(format!("it has no label {LABEL_CONTRACT}"));

@@ -129,5 +129,5 @@ pub async fn gc(host: &Host<'_>, engine: &Arc<dyn Engine>, found: &[Leftover]) -
             lock.remove();
         }
     }
-    Ok(())
+    Ok(host.store.sweep_locks()?)
 }

@@ -22,6 +22,7 @@ use super::plan::{Goal, Observed, Step, plan};
 use super::probe::Prober;
 use super::wait::{Limit, PhaseTime, Ready, Wait, took};
 use super::{Addresses, ClusterError, Lease, failure_report, kubeconfig, networks, node_image, ports, remove, undo};
+use crate::doctor;
 use crate::engine::{
     Engine, EngineError, EngineInfo, ImageInfo, LABEL_SPEC, Labels, NodeState, Resource, ResourceKind, RunState,
 };
@@ -235,6 +236,7 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn run(&mut self) -> Result<UpReport, ClusterError> {
+        let preflight = doctor::preflight(self.host);
         // A kubeconfig that cannot be read or written would fail the end; better before anything is made.
         let locations = self.host.locations()?.clone();
         let current = current_context(&locations)?;
@@ -256,6 +258,9 @@ impl Attempt<'_> {
         let steps = plan(&goal, &observed);
         self.tell_missing_volume(&observed);
         self.check_cancelled()?;
+        if !steps.is_empty() {
+            preflight.done().await?;
+        }
         if self.record.as_ref() != Some(&record) {
             self.host.store.save(&record)?;
         }

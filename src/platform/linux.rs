@@ -42,6 +42,10 @@ impl System for Linux {
         std::fs::read_to_string("/proc/net/route").map(|table| parse_routes(&table))
     }
 
+    fn available_memory(&self) -> Option<u64> {
+        parse_memory(&std::fs::read_to_string("/proc/meminfo").ok()?)
+    }
+
     fn uses_xdg(&self) -> bool {
         true
     }
@@ -79,6 +83,15 @@ fn cgroups(mounts: &str) -> Option<&'static str> {
         (false, true) => Some("2"),
         (false, false) => None,
     }
+}
+
+/// What is available according to `/proc/meminfo`, with the free part of the swap, in bytes.
+fn parse_memory(text: &str) -> Option<u64> {
+    let field = |name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        Some(value.split_ascii_whitespace().next()?.parse::<u64>().ok()? << 10)
+    };
+    Some(field("MemAvailable")? + field("SwapFree").unwrap_or_default())
 }
 
 /// A listening socket.
@@ -252,6 +265,14 @@ mod tests {
             [cgroups(one), cgroups(two), cgroups(&[one, two].concat()), cgroups("")],
             [Some("1"), Some("2"), Some("1 and 2"), None]
         );
+    }
+
+    #[test]
+    fn reads_memory() {
+        let text = "MemTotal:       24000000 kB\nMemAvailable:    1000000 kB\nSwapFree:         500000 kB\n";
+        assert_eq!(parse_memory(text), Some(1_500_000 << 10));
+        assert_eq!(parse_memory("MemAvailable:    1000 kB\n"), Some(1000 << 10));
+        assert_eq!(parse_memory("MemTotal: 1 kB\n"), None);
     }
 
     #[test]

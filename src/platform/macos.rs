@@ -35,6 +35,10 @@ impl System for MacOs {
         Ok(Vec::new())
     }
 
+    fn available_memory(&self) -> Option<u64> {
+        None
+    }
+
     fn uses_xdg(&self) -> bool {
         false
     }

@@ -175,6 +175,11 @@ pub trait Platform: Send + Sync {
     fn facts(&self) -> HostFacts;
     /// Names of this machine.
     fn host_names(&self) -> Vec<String>;
+    /// Bytes of memory that programs of this system could have, with what can be swapped out; none where containers run in a
+    /// virtual machine or the system does not say.
+    fn available_memory(&self) -> Option<u64>;
+    /// Whether nobody but its owner may read a file.
+    fn is_private(&self, metadata: &Metadata) -> bool;
     /// Whether this process may do everything.
     fn is_superuser(&self) -> bool;
     /// Whether containers run on this system itself, and not in a virtual machine.

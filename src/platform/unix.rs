@@ -27,6 +27,7 @@ pub trait System: Send + Sync {
     fn ephemeral_ports(&self) -> RangeInclusive<u16>;
     fn routes(&self) -> io::Result<Vec<Route>>;
     fn runs_containers(&self) -> bool;
+    fn available_memory(&self) -> Option<u64>;
     fn uses_xdg(&self) -> bool;
     /// Adds what this one knows of itself to what every Unix does.
     fn add_facts(&self, _facts: &mut HostFacts) {}
@@ -82,6 +83,16 @@ impl<S: System> Platform for Unix<S> {
 
     fn runs_containers(&self) -> bool {
         self.0.runs_containers()
+    }
+
+    fn available_memory(&self) -> Option<u64> {
+        self.0.available_memory()
+    }
+
+    fn is_private(&self, metadata: &Metadata) -> bool {
+        /// Whatever the group and others may do.
+        const OTHERS: u32 = 0o077;
+        metadata.permissions().mode() & OTHERS == 0
     }
 
     fn is_superuser(&self) -> bool {

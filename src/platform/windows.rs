@@ -93,6 +93,15 @@ impl Platform for Windows {
         false
     }
 
+    fn available_memory(&self) -> Option<u64> {
+        None
+    }
+
+    fn is_private(&self, _metadata: &Metadata) -> bool {
+        // A user's folder is his alone there.
+        true
+    }
+
     fn is_superuser(&self) -> bool {
         false
     }

@@ -56,13 +56,23 @@ impl ClusterName {
     /// The name of a cluster that nobody named, such as `e-x7k2mq`, after the lowest thirty of these bits.
     #[must_use]
     pub fn ephemeral(bits: u64) -> Self {
+        Self::random("e", bits)
+    }
+
+    /// The name under which an engine is looked at, such as `check-x7k2mq`, after the lowest thirty of these bits.
+    #[must_use]
+    pub fn check(bits: u64) -> Self {
+        Self::random("check", bits)
+    }
+
+    fn random(prefix: &str, bits: u64) -> Self {
         // Without what is mistaken for something else when it is read aloud or typed.
         const LETTERS: [char; 32] = [
             'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'm', 'n', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w',
             'x', 'y', 'z', '2', '3', '4', '5', '6', '7', '8', '9',
         ];
         let letter = |place: u32| LETTERS[usize::from((bits >> (5 * place)).to_le_bytes()[0] % 32)];
-        Self(format!("e-{}", (0..6).map(letter).collect::<String>()))
+        Self(format!("{prefix}-{}", (0..6).map(letter).collect::<String>()))
     }
 
     /// Name of its node, network and volume in the engine, and of its kubeconfig context.

@@ -76,6 +76,18 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Removes the locks that nobody holds of clusters that nobody knows: commands that were killed leave them.
+    pub fn sweep_locks(&self) -> Result<(), StoreError> {
+        let known: Vec<String> = self.names()?.iter().map(|name| format!("{name}.lock")).collect();
+        let unknown = |name: &OsStr| {
+            let name = name.to_string_lossy();
+            name.ends_with(".lock") && !known.iter().any(|lock| *lock == name)
+        };
+        entries(&self.dirs.locks(), unknown)?.iter().try_for_each(|path| lock::remove_unheld(path))
+    }
+}
+
 fn gone(removed: std::io::Result<()>, path: &Path) -> Result<(), StoreError> {
     match removed {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::io("remove", path, error)),

@@ -56,6 +56,18 @@ impl Style {
         }
     }
 
+    /// The result of a check: in its colour and with a mark where there are colours.
+    #[must_use]
+    pub fn outcome(self, word: &str) -> String {
+        let mark = |mark: &str| if self.colours { format!("{mark} {word}") } else { word.to_owned() };
+        match word {
+            "passed" => self.good(&mark("✓")),
+            "failed" => self.bad(&mark("✗")),
+            "warning" => self.attention(&mark("!")),
+            _ => self.faint(&mark("-")),
+        }
+    }
+
     fn paint(self, ansi: &Ansi, text: &str) -> String {
         if self.colours { ansi.clone().force_styling(true).apply_to(text).to_string() } else { text.to_owned() }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sandbar::engine::fake::{Action, Behaviour, Failpoint};
+use sandbar::engine::fake::{Action, Behaviour, Failpoint, Script};
 
 use crate::sandbox::{Sandbox, interrupt};
 
@@ -43,6 +43,15 @@ fn state(sandbox: &Sandbox) -> serde_json::Value {
     serde_json::from_slice(&std::fs::read(sandbox.path("engine/state.json")).unwrap()).unwrap()
 }
 
+/// Waits until the engine was called for that; its folder has no events.
+fn until_called(sandbox: &Sandbox, operation: &str) {
+    let begun = Instant::now();
+    while !sandbox.engine.calls().unwrap().contains_key(operation) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it never came to {operation}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 fn completes(sandbox: &Sandbox, step: u64) {
     let report = sandbox.json(&["up"]);
     assert_eq!(report["name"], "default", "step {step}");
@@ -70,6 +79,26 @@ fn an_up_that_is_killed_is_removed_by_rm_and_by_gc() {
         assert_eq!(sandbox.remains(), Vec::<String>::new(), "step {step}");
     };
     at_each_step(|_| (), &["up"], &Action::Kill, collected);
+}
+
+#[test]
+fn a_doctor_that_is_killed_leaves_what_gc_removes() {
+    let collected = |sandbox: &Sandbox, step: u64| {
+        sandbox.succeed(&["gc", "--yes"]);
+        assert_eq!(sandbox.remains(), Vec::<String>::new(), "step {step}");
+    };
+    at_each_step(|_| (), &["doctor", "container-starts"], &Action::Kill, collected);
+    at_each_step(|_| (), &["doctor", "container-starts"], &Action::KillAfter, collected);
+}
+
+#[test]
+fn a_doctor_whose_engine_fails_leaves_nothing() {
+    let nothing = |sandbox: &Sandbox, step: u64| {
+        // What could not be removed is told, and is for `gc`.
+        sandbox.succeed(&["gc", "--yes"]);
+        assert_eq!(sandbox.remains(), Vec::<String>::new(), "step {step}");
+    };
+    at_each_step(|_| (), &["doctor", "container-starts"], &Action::Fail("no space left on device".to_owned()), nothing);
 }
 
 #[test]
@@ -137,6 +166,26 @@ fn a_recreation_that_is_interrupted_is_completed_by_the_next_up() {
 }
 
 #[test]
+fn ctrl_c_removes_the_container_of_doctor() {
+    let sandbox = Sandbox::new();
+    sandbox.behave(|behaviour| {
+        let hangs = Script { hangs: true, ..Script::default() };
+        behaviour.node.verbs.insert("host-check".to_owned(), hangs);
+    });
+    let child = sandbox.command(&["doctor"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    until_called(&sandbox, "logs");
+    assert!(!sandbox.remains().is_empty());
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    insta::assert_snapshot!(sandbox.show(&output), @r"
+    stderr:
+    error: interrupted; everything that was begun has been removed
+    ----- exit code 130
+    ");
+    assert_eq!(sandbox.remains(), Vec::<String>::new());
+}
+
+#[test]
 fn ctrl_c_leaves_nothing_and_says_so() {
     let sandbox = Sandbox::new();
     sandbox.behave(|behaviour| {
@@ -144,11 +193,7 @@ fn ctrl_c_leaves_nothing_and_says_so() {
             vec![Failpoint { operation: Some("start_node".to_owned()), at: 1, action: Action::Hang }];
     });
     let child = sandbox.command(&["up"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let begun = Instant::now();
-    while !sandbox.engine.calls().unwrap().contains_key("start_node") {
-        assert!(begun.elapsed() < Duration::from_secs(10), "it never came to the start");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until_called(&sandbox, "start_node");
     interrupt(&child);
     let output = child.wait_with_output().unwrap();
     insta::assert_snapshot!(sandbox.show(&output), @r"
@@ -176,11 +221,7 @@ fn ctrl_c_during_whatever_call_leaves_nothing() {
         let sandbox = Sandbox::new();
         sandbox.behave(|behaviour| _ = behaviour.delays_millis.insert(operation.to_owned(), 300));
         let mut up = sandbox.command(&["up"]).stderr(std::process::Stdio::null()).spawn().unwrap();
-        let begun = Instant::now();
-        while !sandbox.engine.calls().unwrap().contains_key(operation) {
-            assert!(begun.elapsed() < Duration::from_secs(10), "it never came to {operation}");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        until_called(&sandbox, operation);
         interrupt(&up);
         assert_eq!(up.wait().unwrap().code(), Some(130), "{operation}");
         assert_eq!(sandbox.remains(), Vec::<String>::new(), "{operation}");

@@ -53,6 +53,12 @@ impl Sandbox {
         std::fs::write(self.path(name), content).unwrap();
     }
 
+    /// Puts a program of this machine onto the path.
+    pub fn link(&self, program: &str) {
+        let program = std::path::Path::new(program);
+        std::os::unix::fs::symlink(program, self.path("bin").join(program.file_name().unwrap())).unwrap();
+    }
+
     /// Changes what the engine is told to do.
     pub fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
         let mut behaviour = self.engine.behaviour().unwrap();

@@ -68,6 +68,7 @@ fn help_has_examples() {
       kubeconfig  Print a cluster's kubeconfig, or put it into yours and take it out
       image  Images in the node
       cache  What was downloaded: node images of releases
+      doctor  Check whether this machine and its engine are fit for a cluster, by trying
       paths  Show where Sandbar's own files are
       gc  Remove what nobody wants any more: clusters whose time is over, what interrupted
                    commands left, what has no record here

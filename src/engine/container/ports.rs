@@ -88,6 +88,7 @@ mod tests {
             cpu_millis: None,
             memory_bytes: None,
             files: Vec::new(),
+            purpose: crate::engine::Purpose::Node,
         };
         let there = spec_there(&spec);
         assert_eq!(there.ports, [PortForward { host_address: Ipv4Addr::LOCALHOST.into(), ..port }]);
