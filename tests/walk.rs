@@ -49,7 +49,8 @@ const KUBECONFIG: &str = "# mine\napiVersion: v1\nkind: Config\nclusters: []\nco
 type Step = (&'static str, fn(&Suite) -> Outcome);
 
 /// The steps in their order.
-const STEPS: [Step; 21] = [
+const STEPS: [Step; 22] = [
+    ("the_engine_is_fit", fit),
     ("up_ends_with_a_cluster_that_answers", up),
     ("up_again_changes_nothing", up_again),
     ("the_image_is_loaded_from_the_engine", load),
@@ -106,6 +107,19 @@ fn story(engine: &str, arguments: &Arguments) -> Vec<Trial> {
         Trial::test(name, run).with_ignored_flag(left_out)
     };
     names.into_iter().zip(STEPS).map(trial).chain(required).collect()
+}
+
+fn fit(suite: &Suite) -> Outcome {
+    let report = json(&suite.sandbar(["doctor", "--output", "json"])?)?;
+    for check in report["checks"].as_array().ok_or("no checks")? {
+        // What a name or a port is on this machine is no matter of the engine's.
+        let of_container =
+            !["dns", "port-api", "port-http", "port-https", "disk"].iter().any(|code| check["code"] == *code);
+        assert!(!of_container || check["result"] == "passed", "{check}");
+    }
+    let left = suite.sandbar(["ls", "--all", "--output", "name"])?;
+    assert_eq!(left, "", "nothing is left of it");
+    Ok(())
 }
 
 fn up(suite: &Suite) -> Outcome {

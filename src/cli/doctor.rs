@@ -1,7 +1,5 @@
 //! `sandbar doctor`
 
-use std::path::Path;
-
 use super::target;
 use crate::context::Context;
 use crate::doctor::{self, CHECKS, Check, CheckReport, Fix, Outcome, Proxy, Report, Request};
@@ -53,9 +51,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let spec = spec(context, args.node_image)?;
     let proxy = Proxy { variables: context.env.proxy_names.clone(), exempt: context.env.proxies.none.clone() };
-    // As sd_booted(3) has it.
-    let systemd = Path::new("/run/systemd/system").is_dir();
-    let request = Request { checks, spec, proxy, systemd };
+    let request = Request { checks, spec, proxy };
     let mut report = doctor::run(&context.host(), &request).await?;
     if args.fix && mend(context, &report).await? {
         report = doctor::run(&context.host(), &request).await?;

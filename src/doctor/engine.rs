@@ -65,7 +65,7 @@ async fn of_engine(
             let EngineInfo { kind, version, endpoint, privilege, .. } = engine.info();
             Finding::passed(format!("{kind} {version} at {endpoint} ({privilege})"))
         }
-        ("engine-reachable", Err(error)) => unreachable(error, request, host.platform),
+        ("engine-reachable", Err(error)) => unreachable(error, host.platform),
         ("subnets", Ok(engine)) => match engine.subnets().await {
             Ok(subnets) => subnets::check(&request.spec, records, &subnets, host.platform.routes()),
             Err(error) => Finding::of_failure(Outcome::Failed, error),
@@ -80,9 +80,9 @@ async fn of_engine(
 }
 
 /// In the words of every command that needs an engine; where a service of the system's is to be started, with the command.
-fn unreachable(error: &EngineError, request: &Request, platform: &dyn Platform) -> Finding {
+fn unreachable(error: &EngineError, platform: &dyn Platform) -> Finding {
     let service = match error {
-        EngineError::Unreachable { engine, endpoint, .. } if request.systemd => service(engine, endpoint),
+        EngineError::Unreachable { engine, endpoint, .. } if platform.has_systemd() => service(engine, endpoint),
         _ => None,
     };
     let fix = service.map(|command| Fix::of_superuser(&[command], platform));

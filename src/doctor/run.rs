@@ -22,8 +22,6 @@ pub struct Request {
     pub spec: ClusterSpec,
     /// What the environment says of proxies.
     pub proxy: Proxy,
-    /// Whether systemd starts this machine's services.
-    pub systemd: bool,
 }
 
 /// What was found.

@@ -180,6 +180,8 @@ pub trait Platform: Send + Sync {
     fn available_memory(&self) -> Option<u64>;
     /// Whether nobody but its owner may read a file.
     fn is_private(&self, metadata: &Metadata) -> bool;
+    /// Whether systemd starts this machine's services, `sd_booted(3)`.
+    fn has_systemd(&self) -> bool;
     /// Whether this process may do everything.
     fn is_superuser(&self) -> bool;
     /// Whether containers run on this system itself, and not in a virtual machine.

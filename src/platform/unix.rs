@@ -95,6 +95,10 @@ impl<S: System> Platform for Unix<S> {
         metadata.permissions().mode() & OTHERS == 0
     }
 
+    fn has_systemd(&self) -> bool {
+        Path::new("/run/systemd/system").is_dir()
+    }
+
     fn is_superuser(&self) -> bool {
         is_superuser()
     }

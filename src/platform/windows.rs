@@ -102,6 +102,10 @@ impl Platform for Windows {
         true
     }
 
+    fn has_systemd(&self) -> bool {
+        false
+    }
+
     fn is_superuser(&self) -> bool {
         false
     }

@@ -8,6 +8,7 @@
 
 #[path = "../support/dockerd.rs"]
 mod dockerd;
+mod doctor;
 mod fixture;
 mod image;
 mod probe;
@@ -25,6 +26,7 @@ use fixture::Subject;
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = special::detection_trials();
+    trials.extend(doctor::trials());
     match Subject::fake() {
         Ok(fake) => trials.extend(shared::trials("fake", Some(&Arc::new(fake)))),
         Err(error) => panic!("the fake cannot be set up: {error:#}"),
