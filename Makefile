@@ -38,6 +38,18 @@ node: ## build the node's programs into build/
 image: ## build the node image, localhost/sandbar-node
 	@images/build.sh image
 
+.PHONY: cross
+cross: ## build the command-line tool for Linux, macOS and Windows into build/cross/
+	@scripts/cross.sh build
+
+.PHONY: cross-check
+cross-check: ## check that it would compile for Windows and macOS
+	@scripts/cross.sh check
+
+.PHONY: cross-test
+cross-test: ## run its tests for Windows on Wine, and its arm64 build on QEMU
+	@scripts/cross.sh test
+
 .PHONY: completions
 completions: ## write completions/ anew after a change of the command line
 	@mkdir -p completions
@@ -66,7 +78,7 @@ lint: ## every linter, of Rust, Go and the shell
 .PHONY: test
 test: ## every test there is, real engines included; installs what is missing
 	@scripts/requirements.sh test
-	@$(MAKE) --no-print-directory lint image
+	@$(MAKE) --no-print-directory lint cross-check image
 	@cd images/node && $(GO_TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- $(GO_TAGS) ./...
 	@SANDBAR_TEST_REQUIRE="$(REQUIRED_ENGINES)" cargo test --locked
 	@$(MAKE) --no-print-directory reproduce

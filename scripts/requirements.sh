@@ -2,7 +2,7 @@
 # Installs the Debian or Ubuntu packages that a goal needs and that are missing: says which and why, and asks on a
 # terminal. Without a terminal it goes ahead when run as root, and so it does anywhere with YES=1.
 #
-# usage: requirements.sh up|test|lint|bench
+# usage: requirements.sh up|test|lint|bench|cross|cross-check|cross-test
 set -eu
 
 goal=${1:-}
@@ -10,7 +10,7 @@ goal=${1:-}
 # One line a requirement: how to see that it is there, the package, what it is for.
 requirements() {
 	case $goal in
-	lint) ;;
+	lint | cross*) ;;
 	*) cat <<-END ;;
 		command:podman podman runs the cluster's container
 		command:runc:crun runc starts containers for Podman
@@ -26,9 +26,25 @@ requirements() {
 	END
 	case $goal in
 	test | lint) echo "command:shellcheck shellcheck reads the scripts" ;;
+	cross*) ;;
 	bench) cat <<-END ;;
 		command:python3 python3 runs the benchmark
 		command:zstd zstd compresses the node image
+	END
+	esac
+	case $goal in
+	test | cross*) cat <<-END ;;
+		module:ensurepip python3-venv holds zig, which links for other systems
+		file:/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring verifies the source of the standard library
+	END
+	esac
+	case $goal in
+	cross | cross-test) echo "command:x86_64-w64-mingw32-dlltool binutils-mingw-w64-x86-64 makes import libraries for Windows" ;;
+	esac
+	case $goal in
+	cross-test) cat <<-END ;;
+		command:mmdebstrap mmdebstrap makes a root for Wine
+		command:qemu-aarch64-static:qemu-aarch64 qemu-user-static runs programs for arm64
 	END
 	esac
 	case $goal in
@@ -56,6 +72,8 @@ present() {
 	rest=${1#*:}
 	case $kind in
 	file) [ -e "$rest" ] ;;
+	# of Python
+	module) python3 -c "import $rest" 2>/dev/null ;;
 	command)
 		# a list a:b is satisfied by any of its commands
 		old_ifs=$IFS
@@ -73,9 +91,9 @@ present() {
 }
 
 case $goal in
-up | test | lint | bench) ;;
+up | test | lint | bench | cross | cross-check | cross-test) ;;
 *)
-	echo "usage: $0 up|test|lint|bench" >&2
+	echo "usage: $0 up|test|lint|bench|cross|cross-check|cross-test" >&2
 	exit 2
 	;;
 esac
