@@ -50,6 +50,11 @@ cross-check: ## check that it would compile for Windows and macOS
 cross-test: ## run its tests for Windows on Wine, and its arm64 build on QEMU
 	@scripts/cross.sh test
 
+.PHONY: dist
+dist: ## make a release in build/dist: archives, packages, checksums; and test it
+	@scripts/dist.sh
+	@scripts/dist-test.sh
+
 .PHONY: completions
 completions: ## write completions/ anew after a change of the command line
 	@mkdir -p completions

@@ -7,15 +7,15 @@ skipped=0
 
 # counted NAME COMMAND...: runs it and counts how it went.
 counted() {
-	name=$1
+	check=$1
 	shift
 	begun=$(date +%s)
 	if "$@"; then
 		passed=$((passed + 1))
-		printf 'ok       %s (%s s)\n' "$name" "$(($(date +%s) - begun))"
+		printf 'ok       %s (%s s)\n' "$check" "$(($(date +%s) - begun))"
 	else
 		failed=$((failed + 1))
-		printf 'failed   %s\n' "$name"
+		printf 'failed   %s\n' "$check"
 	fi
 }
 

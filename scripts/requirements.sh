@@ -2,7 +2,7 @@
 # Installs the Debian or Ubuntu packages that a goal needs and that are missing: says which and why, and asks on a
 # terminal. Without a terminal it goes ahead when run as root, and so it does anywhere with YES=1.
 #
-# usage: requirements.sh up|test|lint|bench|cross|cross-check|cross-test
+# usage: requirements.sh up|test|lint|bench|cross|cross-check|cross-test|dist
 set -eu
 
 goal=${1:-}
@@ -10,7 +10,7 @@ goal=${1:-}
 # One line a requirement: how to see that it is there, the package, what it is for.
 requirements() {
 	case $goal in
-	lint | cross*) ;;
+	lint | cross* | dist) ;;
 	*) cat <<-END ;;
 		command:podman podman runs the cluster's container
 		command:runc:crun runc starts containers for Podman
@@ -33,15 +33,21 @@ requirements() {
 	END
 	esac
 	case $goal in
-	test | cross*) cat <<-END ;;
+	test | cross* | dist) cat <<-END ;;
 		module:ensurepip python3-venv holds zig, which links for other systems
 		file:/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring verifies the source of the standard library
 	END
 	esac
 	case $goal in
-	cross | cross-test) echo "command:x86_64-w64-mingw32-dlltool binutils-mingw-w64-x86-64 makes import libraries for Windows" ;;
+	cross | cross-test | dist) echo "command:x86_64-w64-mingw32-dlltool binutils-mingw-w64-x86-64 makes import libraries for Windows" ;;
 	esac
 	case $goal in
+	dist) cat <<-END ;;
+		command:zip zip packs the archive for Windows
+		command:unzip unzip looks into it
+		command:rpm rpm looks into the rpm packages
+		command:mmdebstrap mmdebstrap makes a Debian to try the deb package in
+	END
 	cross-test) cat <<-END ;;
 		command:mmdebstrap mmdebstrap makes a root for Wine
 		command:qemu-aarch64-static:qemu-aarch64 qemu-user-static runs programs for arm64
@@ -91,9 +97,9 @@ present() {
 }
 
 case $goal in
-up | test | lint | bench | cross | cross-check | cross-test) ;;
+up | test | lint | bench | cross | cross-check | cross-test | dist) ;;
 *)
-	echo "usage: $0 up|test|lint|bench|cross|cross-check|cross-test" >&2
+	echo "usage: $0 up|test|lint|bench|cross|cross-check|cross-test|dist" >&2
 	exit 2
 	;;
 esac
