@@ -12,6 +12,8 @@ pub mod doctor;
 pub mod engine;
 pub mod env;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod image;
 pub mod kubeconfig;
 mod library;

@@ -6,6 +6,10 @@ use std::ops::Range;
 
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Span, StructureStyle};
 
+/// How deep mappings and lists may stand in each other: far deeper than in any file that somebody wrote, and shallow enough
+/// for every stack.
+const DEEPEST: usize = 200;
+
 /// Why a text could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
@@ -140,7 +144,7 @@ impl Node {
 /// Reads a text of at most one document; none is a text of nothing but comments and blank lines.
 pub fn parse(text: &str) -> Result<Option<Node>, Unreadable> {
     let options = granit_parser::options! { emit_comments: false };
-    let mut events = Events { parser: Parser::new_from_str_with_options(text, options) };
+    let mut events = Events { parser: Parser::new_from_str_with_options(text, options), depth: 0 };
     let mut root = None;
     while let Some((event, span)) = events.next()? {
         match event {
@@ -156,6 +160,8 @@ pub fn parse(text: &str) -> Result<Option<Node>, Unreadable> {
 
 struct Events<'a> {
     parser: Parser<'a, granit_parser::StrInput<'a>>,
+    /// How many mappings and lists are open.
+    depth: usize,
 }
 
 impl<'a> Events<'a> {
@@ -175,6 +181,19 @@ impl<'a> Events<'a> {
     }
 
     fn node(&mut self, event: Event<'a>, span: &Span) -> Result<Node, Unreadable> {
+        if self.depth > DEEPEST {
+            return Err(unreadable(
+                span,
+                format!("mappings and lists stand in each other deeper than {DEEPEST} times"),
+            ));
+        }
+        self.depth += 1;
+        let node = self.inner(event, span);
+        self.depth -= 1;
+        node
+    }
+
+    fn inner(&mut self, event: Event<'a>, span: &Span) -> Result<Node, Unreadable> {
         let start = offset(span, span.start)?;
         let end = offset(span, span.end)?;
         let tag = |tag: Option<std::borrow::Cow<'_, granit_parser::Tag>>| tag.map(|tag| tag.original());
@@ -222,4 +241,22 @@ fn offset(span: &Span, mark: granit_parser::Marker) -> Result<usize, Unreadable>
 
 fn unreadable(span: &Span, reason: String) -> Unreadable {
     Unreadable { line: span.start.line(), column: span.start.col() + 1, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nested_too_deeply_is_refused_before_the_stack_ends() {
+        for deep in ["[".repeat(100_000), "- ".repeat(100_000), "{a: ".repeat(100_000), "? ".repeat(100_000)] {
+            let refused = parse(&deep).unwrap_err();
+            // The parser itself has a limit for some of them.
+            let ours = "mappings and lists stand in each other deeper than 200 times";
+            assert!([ours, "recursion limit exceeded"].contains(&refused.reason.as_str()), "{}", refused.reason);
+            assert_eq!(refused.line, 1);
+        }
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        assert!(parse(&deep).is_ok());
+    }
 }

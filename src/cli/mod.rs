@@ -26,7 +26,7 @@ mod schema;
 mod session;
 mod shell;
 mod start;
-mod status;
+pub(crate) mod status;
 mod stop;
 mod target;
 mod unpause;

@@ -10,7 +10,7 @@ use crate::engine::EngineInfo;
 use crate::error::{Failure, FailureKind};
 use crate::node::{Node, StatusReport};
 use crate::spec::{ClusterName, resolve_name};
-use crate::ui::{OutputFormat, Table, bytes, left, since};
+use crate::ui::{OutputFormat, Style, Table, bytes, left, since};
 
 /// Show how a cluster is: its components, addresses, warnings
 ///
@@ -148,17 +148,22 @@ fn text(context: &Context, report: &Report<'_>) -> String {
     }
     if let Some(node) = report.node {
         text += "\n";
-        text += &components(context, node);
-        for warning in &node.warnings {
-            let hint = if warning.hint.is_empty() { String::new() } else { format!(" ({})", warning.hint) };
-            text += &format!("{} {}{hint}\n", style.attention("warning:"), warning.message);
-        }
+        text += &node_text(style, (context.now)(), node);
     }
     text
 }
 
-fn components(context: &Context, node: &StatusReport) -> String {
-    let now = (context.now)();
+/// What a node says of itself: its components and warnings.
+pub(crate) fn node_text(style: Style, now: Timestamp, node: &StatusReport) -> String {
+    let mut text = components(style, now, node);
+    for warning in &node.warnings {
+        let hint = if warning.hint.is_empty() { String::new() } else { format!(" ({})", warning.hint) };
+        text += &format!("{} {}{hint}\n", style.attention("warning:"), warning.message);
+    }
+    text
+}
+
+fn components(style: Style, now: Timestamp, node: &StatusReport) -> String {
     let mut table = Table::new(&["component", "state", "since", "restarts", "detail"]);
     for component in &node.components {
         let since = component.since.parse().map_or_else(|_| "-".to_owned(), |then| since(then, now));
@@ -166,7 +171,7 @@ fn components(context: &Context, node: &StatusReport) -> String {
             (!component.waiting_for.is_empty()).then(|| format!("waiting for {}", component.waiting_for.join(", ")));
         let detail = [component.reason.clone(), component.last_error.clone(), waits.unwrap_or_default()];
         let detail = detail.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
-        let state = context.style.state(&component.state);
+        let state = style.state(&component.state);
         table.row([component.name.clone(), state, since, component.restarts.to_string(), detail]);
     }
     table.render()

@@ -13,7 +13,7 @@ use super::probe::{ApiTrust, ProbeError, Prober};
 use super::{Addresses, ClusterError};
 use crate::engine::{Engine, EngineError, RunState};
 use crate::kubeconfig::Entry;
-use crate::node::{ComponentReport, Node, NodeError, StatusReport};
+use crate::node::{ComponentReport, Node, NodeError, StatusReport, WarningReport};
 use crate::spec::ClusterName;
 use crate::ui::reporter::{self, Event};
 
@@ -270,14 +270,15 @@ pub fn waiting_for(report: &StatusReport) -> String {
     if !components.is_empty() {
         return components.join(", ");
     }
-    let warnings: Vec<&str> = report.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    let words =
+        |warning: &WarningReport| [&warning.message, &warning.code].into_iter().find(|text| !text.is_empty()).cloned();
+    let warnings: Vec<String> = report.warnings.iter().filter_map(words).collect();
     if warnings.is_empty() { "the Node to be Ready".to_owned() } else { warnings.join("; ") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::WarningReport;
 
     #[test]
     fn what_is_waited_for_is_named_with_its_reason() {
@@ -309,6 +310,10 @@ mod tests {
         assert_eq!(waiting_for(&report), "the Node to be Ready");
         report.warnings = vec![WarningReport { message: "the volume is full".into(), ..WarningReport::default() }];
         assert_eq!(waiting_for(&report), "the volume is full");
+        report.warnings = vec![WarningReport { code: "DiskFull".to_owned(), ..WarningReport::default() }];
+        assert_eq!(waiting_for(&report), "DiskFull");
+        report.warnings = vec![WarningReport::default()];
+        assert_eq!(waiting_for(&report), "the Node to be Ready");
         assert_eq!(waited_for(None), "the node's first report");
     }
 }

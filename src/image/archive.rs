@@ -278,11 +278,13 @@ fn entries(file: &mut File, length: u64) -> Result<Entries, ImageError> {
     let (mut files, mut links) = (BTreeMap::new(), BTreeMap::new());
     let mut details = Details::default();
     let mut last: Option<String> = None;
+    // Whether the header before this one was about an entry to come.
+    let mut announced = false;
     let mut at = 0;
     loop {
         let broken = || last.clone().map_or(ImageError::NotAnArchive, |after| ImageError::BreaksOff { after });
         if at >= length {
-            return if at == length { Ok((files, links)) } else { Err(broken()) };
+            return if at == length && !announced { Ok((files, links)) } else { Err(broken()) };
         }
         let mut block = [0; BLOCK];
         file.seek(SeekFrom::Start(at)).map_err(ImageError::Read)?;
@@ -291,7 +293,9 @@ fn entries(file: &mut File, length: u64) -> Result<Entries, ImageError> {
             result => result.map_err(ImageError::Read)?,
         }
         at += BLOCK as u64;
-        let size = match parse(&block, &mut details, last.as_deref())? {
+        let header = parse(&block, &mut details, last.as_deref())?;
+        announced = matches!(header, Header::Details { .. });
+        let size = match header {
             Header::End => return Ok((files, links)),
             Header::Details { kind, size } => {
                 let mut content = Vec::new();

@@ -137,7 +137,9 @@ impl Filter {
         match parse(block, &mut self.details, self.path.as_deref())? {
             Header::End => {
                 self.part = Part::Rest;
-                Ok(Some(Bytes::copy_from_slice(block)))
+                let mut piece = std::mem::take(&mut self.held);
+                piece.extend_from_slice(block);
+                Ok(Some(piece.freeze()))
             }
             Header::Details { kind, size } => {
                 self.held.extend_from_slice(block);
@@ -168,10 +170,10 @@ impl Filter {
     async fn block(&mut self) -> Result<Option<[u8; BLOCK]>, ImageError> {
         while self.buffer.len() < BLOCK {
             if !self.fill().await? {
-                if self.path.is_none() && self.buffer.is_empty() {
-                    return Err(ImageError::Empty);
+                if !(self.buffer.is_empty() && self.held.is_empty()) {
+                    return Err(self.breaks_off());
                 }
-                return if self.buffer.is_empty() && self.held.is_empty() { Ok(None) } else { Err(self.breaks_off()) };
+                return if self.path.is_none() { Err(ImageError::Empty) } else { Ok(None) };
             }
         }
         let mut block = [0; BLOCK];
@@ -301,6 +303,22 @@ mod tests {
                 assert_eq!(sent.unwrap_err().to_string(), words, "{length} bytes in pieces of {piece}");
             }
         }
+    }
+
+    #[test]
+    fn headers_about_an_entry_that_never_comes_are_sent_or_refused() {
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.append_pax_extensions([("path", b"x".as_slice())]).unwrap();
+        let closed = builder.into_inner().unwrap();
+        let (sent, _) = send(&closed, 512, LeaveOut::default());
+        assert_eq!(sent.unwrap(), closed);
+        let open = &closed[..closed.len() - 2 * BLOCK];
+        let (sent, _) = send(open, 512, LeaveOut::default());
+        assert_eq!(sent.unwrap_err().to_string(), "it is not an image archive (no tar archive)");
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, open).unwrap();
+        let refused = super::super::archive::Archive::open(file.path()).unwrap_err();
+        assert_eq!(refused.to_string(), "it is not an image archive (no tar archive)");
     }
 
     #[test]

@@ -7,6 +7,9 @@ pub(super) const BLOCK: usize = 512;
 /// Longest path that an archive may give; no image has a longer one.
 const LONGEST_PATH: u64 = 64 * 1024;
 
+/// Largest file that an archive may announce, in bytes: more than any disk has, and little enough to be added up.
+const LARGEST_FILE: u64 = 1 << 60;
+
 /// What a header announces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Header {
@@ -89,6 +92,9 @@ pub(super) fn parse(block: &[u8; BLOCK], details: &mut Details, after: Option<&s
             return Err(damaged());
         }
         return Ok(Header::Details { kind, size });
+    }
+    if size.max(details.size.unwrap_or_default()) > LARGEST_FILE {
+        return Err(damaged());
     }
     let Details { path, link, size: stated } = std::mem::take(details);
     let prefix = if &block[257..263] == b"ustar\0" { text(&block[345..500]) } else { String::new() };
@@ -203,6 +209,19 @@ mod tests {
         assert_eq!(none.to_string(), "it is not an image archive (no tar archive)");
         let damaged = parse(&[b'x'; BLOCK], &mut details, Some("a.tar")).unwrap_err();
         assert_eq!(damaged.to_string(), "the archive is damaged after a.tar");
+    }
+
+    #[test]
+    fn a_size_that_no_disk_has_is_damage() {
+        let mut header = tar::Header::new_ustar();
+        header.set_path("layer.tar").unwrap();
+        for (size, stated) in [(u64::MAX, None), (LARGEST_FILE + 1, None), (1, Some(u64::MAX - 511))] {
+            header.set_size(size);
+            header.set_cksum();
+            let mut details = Details { size: stated, ..Details::default() };
+            let refused = parse(header.as_bytes(), &mut details, Some("a.tar")).unwrap_err();
+            assert_eq!(refused.to_string(), "the archive is damaged after a.tar", "{size} {stated:?}");
+        }
     }
 
     #[test]

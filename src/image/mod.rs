@@ -4,6 +4,8 @@
 mod archive;
 mod aside;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod header;
 mod hint;
 mod load;

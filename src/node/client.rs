@@ -314,7 +314,7 @@ impl Answer {
 }
 
 /// Understands one report; a contract that this CLI does not speak is told before anything else about the form.
-fn parse_status(command: &str, bytes: &[u8]) -> Result<StatusReport, NodeError> {
+pub(crate) fn parse_status(command: &str, bytes: &[u8]) -> Result<StatusReport, NodeError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Version {

@@ -10,6 +10,8 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 pub use self::client::NodeClient;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::client::parse_status;
 pub use self::host_report::{HostCheck, HostReport, HostResult};
 use crate::engine::{EngineError, Reader};
 
