@@ -14,10 +14,13 @@ mod library;
 mod life;
 mod node_image;
 mod pause;
+#[path = "../support/random.rs"]
+mod random;
 #[path = "../support/release_server.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod release_server;
 mod report;
 mod sandbox;
+mod storm;
 mod terminal;
 mod tools;
