@@ -9,6 +9,9 @@ GO_TOOL = $(GO) tool -modfile=$(CURDIR)/images/tools/go.mod
 STATICCHECK = $(GO_TOOL) staticcheck
 GO_TAGS = -tags "no_aufs no_btrfs no_devmapper no_zfs"
 
+# Seconds that each fuzz target gets.
+FUZZ_TIME = 600
+
 # The engines that make test installs, and what leads to them; only the superuser may start a dockerd and an sshd of his own.
 REQUIRED_ENGINES = podman $(if $(filter 0,$(shell id -u)),docker sshd)
 
@@ -87,6 +90,11 @@ test: ## every test there is, real engines included; installs what is missing
 	@cd images/node && $(GO_TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- $(GO_TAGS) ./...
 	@SANDBAR_TEST_REQUIRE="$(REQUIRED_ENGINES)" cargo test --locked
 	@$(MAKE) --no-print-directory reproduce
+
+.PHONY: fuzz
+fuzz: ## look for inputs that break something, FUZZ_TIME seconds for each target (or for TARGET)
+	@scripts/requirements.sh fuzz
+	@scripts/fuzz.sh "$(FUZZ_TIME)" $(TARGET)
 
 .PHONY: reproduce
 reproduce: ## build the node image twice and compare

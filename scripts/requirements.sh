@@ -2,7 +2,7 @@
 # Installs the Debian or Ubuntu packages that a goal needs and that are missing: says which and why, and asks on a
 # terminal. Without a terminal it goes ahead when run as root, and so it does anywhere with YES=1.
 #
-# usage: requirements.sh up|test|lint|bench|cross|cross-check|cross-test|dist
+# usage: requirements.sh up|test|lint|bench|fuzz|cross|cross-check|cross-test|dist
 set -eu
 
 goal=${1:-}
@@ -10,7 +10,7 @@ goal=${1:-}
 # One line a requirement: how to see that it is there, the package, what it is for.
 requirements() {
 	case $goal in
-	lint | cross* | dist) ;;
+	lint | cross* | dist | fuzz) ;;
 	*) cat <<-END ;;
 		command:podman podman runs the cluster's container
 		command:runc:crun runc starts containers for Podman
@@ -27,6 +27,7 @@ requirements() {
 	case $goal in
 	test | lint) echo "command:shellcheck shellcheck reads the scripts" ;;
 	cross*) ;;
+	fuzz) echo "command:c++ g++ builds the fuzzer of the command line" ;;
 	bench) cat <<-END ;;
 		command:python3 python3 runs the benchmark
 		command:zstd zstd compresses the node image
@@ -97,9 +98,9 @@ present() {
 }
 
 case $goal in
-up | test | lint | bench | cross | cross-check | cross-test | dist) ;;
+up | test | lint | bench | fuzz | cross | cross-check | cross-test | dist) ;;
 *)
-	echo "usage: $0 up|test|lint|bench|cross|cross-check|cross-test|dist" >&2
+	echo "usage: $0 up|test|lint|bench|fuzz|cross|cross-check|cross-test|dist" >&2
 	exit 2
 	;;
 esac
