@@ -5,6 +5,7 @@ package etcd
 import (
 	"context"
 	"errors"
+	"expvar"
 	"fmt"
 	"io"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver"
+	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -109,15 +111,16 @@ func (e *Etcd) Run(ctx context.Context, ready func()) error {
 }
 
 // elect has the only member elect itself at once, where raft would wait for a leader's heartbeats that cannot come. It asks
-// with the message by which a leader hands over, again until ctx is cancelled: raft says no while it has not applied all that
-// it had committed before. If the message were ever refused for good, the election timeout would still do the same, later.
+// with the message by which a leader hands over, again until ctx is cancelled. Only once raft itself says that all it had
+// committed before is applied: before, it would look for changes of the membership in entries that etcd may have dropped
+// from memory by then, and raft panics where they are. If the message were refused for good, the election timeout would
+// still do the same, later.
 func elect(ctx context.Context, server *etcdserver.EtcdServer) {
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()
 	self := uint64(server.MemberID())
 	for server.Lead() != self {
-		// Committed is zero until raft has told the first time what there is.
-		if committed := server.CommittedIndex(); committed != 0 && server.AppliedIndex() >= committed {
+		if hasAppliedAll(raftStatus()) {
 			kind := raftpb.MsgTimeoutNow
 			if err := server.Process(ctx, &raftpb.Message{Type: &kind, From: &self, To: &self}); err != nil && ctx.Err() == nil {
 				klog.FromContext(ctx).Error(err, "ask for an election")
@@ -129,6 +132,21 @@ func elect(ctx context.Context, server *etcdserver.EtcdServer) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// hasAppliedAll says whether raft has nothing left to apply; zero is what it has before it knows of anything.
+func hasAppliedAll(status raft.Status) bool {
+	return status.GetCommit() != 0 && status.Applied >= status.GetCommit()
+}
+
+// raftStatus is what raft itself says, which etcd publishes for debugging and in no other way (etcdserver/raft.go).
+func raftStatus() raft.Status {
+	published, ok := expvar.Get("raft.status").(expvar.Func)
+	if !ok {
+		return raft.Status{}
+	}
+	status, _ := published.Value().(raft.Status)
+	return status
 }
 
 // Check reads through a quorum of one, and reports alarms: a full quota or a damaged database.

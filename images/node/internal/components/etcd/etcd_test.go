@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -86,6 +87,25 @@ func TestIsElectedAtOnce(t *testing.T) {
 	if took := time.Since(begin); took >= e.tick {
 		t.Errorf("ready after %s: raft waited for a tick", took)
 	}
+}
+
+// Entries that a start has to apply are dropped from memory while raft may still look at them: an election that is asked for
+// in between ends the process. The log is longer than what is kept (SnapshotCatchUpEntries).
+func TestIsElectedAfterALongLog(t *testing.T) {
+	dir := t.TempDir()
+	options := Options{DataDir: filepath.Join(dir, "data"), Socket: filepath.Join(dir, "etcd.sock")}
+	e, stop := start(t, options)
+	c := client(t, e)
+	for number := range 600 {
+		if _, err := c.Put(t.Context(), "key", strconv.Itoa(number)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		stop()
+		_, stop = start(t, options)
+	}
+	stop()
 }
 
 func TestConfiguration(t *testing.T) {
