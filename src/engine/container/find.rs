@@ -422,9 +422,9 @@ mod tests {
         assert_eq!(laptop.steps(&at, None), ["the engine:unix:///elsewhere"]);
         laptop.env.container_host = Some("ssh://core@host".into());
         assert_eq!(laptop.any(), ["podman:ssh://core@host (CONTAINER_HOST)"]);
-        laptop.env.container_host = Some("npipe:////./pipe/podman".into());
-        let refused = "fail:podman is installed, but its API at npipe:////./pipe/podman (CONTAINER_HOST) does not answer: \
-                       npipe:// is not supported; unix://, tcp:// and ssh:// are";
+        laptop.env.container_host = Some("fd://".into());
+        let refused = "fail:podman is installed, but its API at fd:// (CONTAINER_HOST) does not answer: fd:// is not supported; \
+                       unix://, tcp:// and ssh:// are";
         assert_eq!(laptop.any(), [refused]);
     }
 
