@@ -141,12 +141,12 @@ fn without_image_or_engine_the_rest_is_checked() {
     assert_snapshot!(sandbox.run(&["doctor", "proxy", "container-starts", "veth"]), @r"
     CHECK  RESULT  FOUND
     proxy  passed  no proxy is set
-    container-starts  skipped  fake has no image localhost/sandbar-node:0.1.0
+    container-starts  skipped  image localhost/sandbar-node:0.1.0 is not in fake's store
     veth  skipped  see container-starts
 
     container-starts
       why  a node is a machine with containers of its own, so that it needs more than an application does
-      help  `make image` builds the node image, `--image` names another one
+      help  `sandbar up` brings it there
 
     1 passed, 0 with a warning, 0 failed, 2 skipped
     ----- exit code 0
