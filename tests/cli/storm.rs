@@ -76,7 +76,10 @@ fn of_two_ups_at_once_one_waits_says_so_and_succeeds() {
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         outcomes.push(report["outcome"].as_str().unwrap().to_owned());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        waits.push(said.contains("waiting for `sandbar up` (process "));
+        // Who holds a lock writes down a moment later who it is.
+        waits.push(
+            said.contains("waiting for `sandbar up` (process ") || said.contains("waiting for another sandbar, "),
+        );
     }
     outcomes.sort();
     assert_eq!(outcomes, ["created", "unchanged"]);
