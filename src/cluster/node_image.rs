@@ -69,7 +69,7 @@ impl Wanted<'_> {
     }
 
     async fn get(&self, named: Option<ImageInfo>) -> Result<Provided, ClusterError> {
-        let architecture = self.engine.architecture().await?;
+        let architecture = self.architecture(named.as_ref()).await?;
         let Choice { source, passed } = choose(self.image, &self.release, self.see(named, &architecture).await?)?;
         let kind = &self.engine.info().kind;
         for reason in &passed {
@@ -96,6 +96,17 @@ impl Wanted<'_> {
         let means_it = |name: &String| *name == info.id || info.names.contains(name);
         let reference = own_name.filter(means_it).unwrap_or_else(|| info.id.clone());
         Ok(Provided { info, reference })
+    }
+
+    /// The engine's architecture. Podman runs a program for each part of its answer, 0.25 s in all, so an engine of this
+    /// machine is not asked where it has an image that is for this machine.
+    async fn architecture(&self, named: Option<&ImageInfo>) -> Result<String, EngineError> {
+        match named {
+            Some(info) if self.engine.info().host.is_none() && info.architecture == artifact::host_architecture() => {
+                Ok(info.architecture.clone())
+            }
+            _ => self.engine.architecture().await,
+        }
     }
 
     /// Looks at what there is, as far as it can matter.
