@@ -87,11 +87,7 @@ fn cgroups(mounts: &str) -> Option<&'static str> {
 
 /// What is available according to `/proc/meminfo`, with the free part of the swap, in bytes.
 fn parse_memory(text: &str) -> Option<u64> {
-    let field = |name: &str| {
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        Some(value.split_ascii_whitespace().next()?.parse::<u64>().ok()? << 10)
-    };
-    Some(field("MemAvailable")? + field("SwapFree").unwrap_or_default())
+    Some(memory_line(text, "MemAvailable:")? + memory_line(text, "SwapFree:").unwrap_or_default())
 }
 
 /// A listening socket.
