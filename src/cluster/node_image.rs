@@ -69,7 +69,7 @@ impl Wanted<'_> {
     }
 
     async fn get(&self, named: Option<ImageInfo>) -> Result<Provided, ClusterError> {
-        let architecture = self.architecture(named.as_ref()).await?;
+        let architecture = architecture(self.engine, named.as_ref()).await?;
         let Choice { source, passed } = choose(self.image, &self.release, self.see(named, &architecture).await?)?;
         let kind = &self.engine.info().kind;
         for reason in &passed {
@@ -96,17 +96,6 @@ impl Wanted<'_> {
         let means_it = |name: &String| *name == info.id || info.names.contains(name);
         let reference = own_name.filter(means_it).unwrap_or_else(|| info.id.clone());
         Ok(Provided { info, reference })
-    }
-
-    /// The engine's architecture. Podman runs a program for each part of its answer, 0.25 s in all, so an engine of this
-    /// machine is not asked where it has an image that is for this machine.
-    async fn architecture(&self, named: Option<&ImageInfo>) -> Result<String, EngineError> {
-        match named {
-            Some(info) if self.engine.info().host.is_none() && info.architecture == artifact::host_architecture() => {
-                Ok(info.architecture.clone())
-            }
-            _ => self.engine.architecture().await,
-        }
     }
 
     /// Looks at what there is, as far as it can matter.
@@ -229,6 +218,17 @@ impl tokio::io::AsyncRead for Watched {
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
         }
         polled
+    }
+}
+
+/// The engine's architecture, where it has that image. Podman runs a program for each part of its answer, 0.25 s in all, so
+/// an engine of this machine is not asked where the image is for this machine.
+pub(crate) async fn architecture(engine: &dyn Engine, named: Option<&ImageInfo>) -> Result<String, EngineError> {
+    match named {
+        Some(info) if engine.info().host.is_none() && info.architecture == artifact::host_architecture() => {
+            Ok(info.architecture.clone())
+        }
+        _ => engine.architecture().await,
     }
 }
 

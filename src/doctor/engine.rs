@@ -119,7 +119,8 @@ async fn look(
     let fit = async {
         match node_image::named(engine.as_ref(), &spec.image).await? {
             Some(info) => {
-                node_image::fits(&spec.image, &info, &engine.architecture().await?)?;
+                let architecture = node_image::architecture(engine.as_ref(), Some(&info)).await?;
+                node_image::fits(&spec.image, &info, &architecture)?;
                 Ok::<_, ClusterError>(true)
             }
             None => Ok(false),
