@@ -8,8 +8,9 @@ use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters as query;
 use futures_util::{StreamExt, TryStreamExt};
 
+use super::call::SLOW;
 use super::capabilities::{self, Capabilities};
-use super::{ContainerEngine, SLOW, create};
+use super::{ContainerEngine, create};
 use crate::engine::{Engine, EngineError, NodeSpec, ResourceKind};
 
 /// How runc says that it may not give a capability.

@@ -9,8 +9,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::call::QUICK;
 use super::state::Container;
-use super::{ContainerEngine, QUICK, connect};
+use super::{ContainerEngine, connect};
 use crate::engine::LABEL_CLUSTER;
 
 /// One of Podman's own list, which has the processes that the Docker API's leaves out.

@@ -6,7 +6,7 @@ use futures_util::stream;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::StreamReader;
 
-use super::STALL;
+use super::call::STALL;
 use crate::engine::{ImageInfo, Reader};
 use crate::process::{Program, Streaming};
 
