@@ -333,9 +333,10 @@ async fn starts_again_what_lost_its_shim(scene: &Scene<'_>) -> Result<()> {
     ensure!(killed.success(), "kill {shim}");
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let run = scene.engine.inspect_node(&name).await?.context("the node is there")?.run;
+        // The process first: what runs after another one was seen is no longer the old one. Between them there is none, 0.
         let now = scene.client(&["inspect", "--format", "{{.State.Pid}}", &name])?;
-        if run == RunState::Running && now != pid {
+        let run = scene.engine.inspect_node(&name).await?.context("the node is there")?.run;
+        if run == RunState::Running && now != pid && now != "0" {
             break;
         }
         ensure!(Instant::now() < deadline, "it is still {run:?}");

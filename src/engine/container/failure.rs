@@ -112,10 +112,12 @@ impl Attempt<'_> {
 }
 
 /// How the engines say that a container does not run.
-const NOT_RUNNING: [&str; 5] = [
+const NOT_RUNNING: [&str; 6] = [
     "can only kill running containers",
     "can only create exec sessions on running containers",
     "is not running",
+    // Docker, between the end of a container and its next start.
+    "is restarting, wait until the container is running",
     "must be in Created or Running state",
     "container is stopped",
 ];
@@ -250,6 +252,12 @@ mod tests {
                 attempt("send the signal", "node", &[]),
                 409,
                 "Container 43 is not running",
+                "node sandbar-a is not running",
+            ),
+            (
+                attempt("run a program in the node", "node", &[]),
+                409,
+                "Container 43 is restarting, wait until the container is running",
                 "node sandbar-a is not running",
             ),
             (attempt("start the node", "node", &[]), 404, "no such container", "node sandbar-a does not exist"),
