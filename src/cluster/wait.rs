@@ -228,7 +228,9 @@ impl Wait<'_> {
         if !now.healthy {
             let names: Vec<&str> = unready(now).map(|component| component.name.as_str()).collect();
             let ready = now.components.len() - names.len();
-            phase.detail(format!("{ready} of {} ready, waiting for {}", now.components.len(), names.join(", ")));
+            let known = format!("{ready} of {} ready", now.components.len());
+            // The node may have components yet to come.
+            phase.detail(if names.is_empty() { known } else { format!("{known}, waiting for {}", names.join(", ")) });
         }
     }
 }
