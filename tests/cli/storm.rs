@@ -7,11 +7,27 @@ use crate::random::Random;
 use crate::sandbox::Sandbox;
 
 /// How often a command is killed.
-const CYCLES: u64 = 100;
+const KILLS: u64 = 100;
+/// How often that is tried at most: some commands are through before.
+const CYCLES: u64 = 1000;
 
-/// A moment within that time.
-fn within(random: &mut Random, time: Duration) -> Duration {
-    Duration::from_micros(random.below(u64::try_from(time.as_micros()).unwrap().max(1)))
+/// How long a command takes, which changes with what else this machine does.
+struct Length(Duration);
+
+impl Length {
+    /// A moment within it.
+    fn moment(&self, random: &mut Random) -> Duration {
+        Duration::from_micros(random.below(u64::try_from(self.0.as_micros()).unwrap().max(1)))
+    }
+
+    /// Learns from a command that was killed after that time, or was through by then.
+    fn learn(&mut self, killed: bool, moment: Duration) {
+        if !killed {
+            self.0 = self.0 * 9 / 10;
+        } else if moment > self.0 * 9 / 10 {
+            self.0 = self.0 * 10 / 9;
+        }
+    }
 }
 
 /// How long a command takes here that nobody kills.
@@ -35,28 +51,29 @@ fn cut(sandbox: &Sandbox, command: &[&str], after: Duration) -> bool {
 fn a_hundred_ups_and_rms_that_are_killed_leave_nothing_after_gc() {
     let sandbox = Sandbox::new();
     let mut random = Random::new();
-    let (up, rm) = (time(&sandbox, &["up"]), time(&sandbox, &["rm"]));
-    let mut killed = 0;
+    let (mut up, mut rm) = (Length(time(&sandbox, &["up"])), Length(time(&sandbox, &["rm"])));
+    let mut kills = 0;
     for cycle in 0..CYCLES {
-        let moment = if cycle % 2 == 0 {
-            let moment = within(&mut random, up);
-            killed += u64::from(cut(&sandbox, &["up"], moment));
-            moment
-        } else {
+        let (command, length) = if cycle % 2 == 0 { ("up", &mut up) } else { ("rm", &mut rm) };
+        if command == "rm" {
             sandbox.succeed(&["up"]);
-            let moment = within(&mut random, rm);
-            killed += u64::from(cut(&sandbox, &["rm"], moment));
-            moment
-        };
+        }
+        let moment = length.moment(&mut random);
+        let killed = cut(&sandbox, &[command], moment);
+        length.learn(killed, moment);
+        kills += u64::from(killed);
         // What came through is a cluster that somebody wants; `gc` leaves that alone.
         sandbox.succeed(&["gc", "--yes"]);
         if !sandbox.succeed(&["ls", "--output", "name"]).is_empty() {
             sandbox.succeed(&["status"]);
             sandbox.succeed(&["rm"]);
         }
-        assert_eq!(sandbox.remains(), Vec::<String>::new(), "cycle {cycle}, killed after {moment:?}");
+        assert_eq!(sandbox.remains(), Vec::<String>::new(), "cycle {cycle}, {command} killed after {moment:?}");
+        if kills == KILLS {
+            return;
+        }
     }
-    assert!(killed > CYCLES / 2, "only {killed} of {CYCLES} were killed before they were through");
+    panic!("only {kills} of {CYCLES} were killed before they were through");
 }
 
 #[test]
