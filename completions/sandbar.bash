@@ -293,7 +293,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -339,7 +339,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -469,7 +469,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -515,7 +515,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -561,7 +561,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -607,7 +607,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -653,7 +653,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -703,7 +703,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -761,7 +761,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -807,7 +807,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -1343,7 +1343,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -1457,7 +1457,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -1511,7 +1511,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -1565,7 +1565,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -1611,7 +1611,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -1727,7 +1727,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -1773,7 +1773,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -1819,7 +1819,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -1873,7 +1873,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -1927,7 +1927,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -1973,7 +1973,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -2019,7 +2019,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -2065,7 +2065,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -2127,7 +2127,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --events)
@@ -2165,7 +2165,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -2211,7 +2211,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -2257,7 +2257,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -2303,7 +2303,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -2349,7 +2349,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -2395,7 +2395,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -2445,7 +2445,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -2491,7 +2491,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -2601,7 +2601,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -2647,7 +2647,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)

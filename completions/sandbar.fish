@@ -27,7 +27,8 @@ end
 complete -c sandbar -n "__fish_sandbar_needs_command" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_needs_command" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_needs_command" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -72,7 +73,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand init" -l memory -d 'Memo
 complete -c sandbar -n "__fish_sandbar_using_subcommand init" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand init" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand init" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -103,7 +105,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l ttl -d 'How long 
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -122,7 +125,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -l grace -d 'How l
 complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -138,7 +142,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -s V -l version -d
 complete -c sandbar -n "__fish_sandbar_using_subcommand start" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand start" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand start" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -154,7 +159,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand start" -s V -l version -
 complete -c sandbar -n "__fish_sandbar_using_subcommand restart" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand restart" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand restart" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -170,7 +176,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand restart" -s V -l version
 complete -c sandbar -n "__fish_sandbar_using_subcommand pause" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand pause" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand pause" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -186,7 +193,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand pause" -s V -l version -
 complete -c sandbar -n "__fish_sandbar_using_subcommand unpause" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand unpause" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand unpause" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -202,7 +210,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand unpause" -s V -l version
 complete -c sandbar -n "__fish_sandbar_using_subcommand rm" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand rm" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand rm" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -219,7 +228,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand rm" -s V -l version -d '
 complete -c sandbar -n "__fish_sandbar_using_subcommand down" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand down" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand down" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -236,7 +246,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand down" -s V -l version -d
 complete -c sandbar -n "__fish_sandbar_using_subcommand ls" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand ls" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand ls" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -253,7 +264,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand ls" -s V -l version -d '
 complete -c sandbar -n "__fish_sandbar_using_subcommand list" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand list" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand list" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -270,7 +282,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand list" -s V -l version -d
 complete -c sandbar -n "__fish_sandbar_using_subcommand status" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand status" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand status" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -288,7 +301,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -l file -d 'Cluste
 complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -l tail -d 'So many last lines alone' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand logs" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -311,7 +325,8 @@ name\t'Names alone, one a line'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand report" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand report" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand report" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand report" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand report" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
@@ -324,7 +339,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand report" -s V -l version 
 complete -c sandbar -n "__fish_sandbar_using_subcommand shell" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand shell" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand shell" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -342,7 +358,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand exec" -l env -d 'A varia
 complete -c sandbar -n "__fish_sandbar_using_subcommand exec" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand exec" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand exec" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -359,7 +376,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand kubectl" -s c -l cluster
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubectl" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubectl" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubectl" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -373,7 +391,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand kubectl" -s y -l yes -d 
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and not __fish_seen_subcommand_from print merge unmerge help" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and not __fish_seen_subcommand_from print merge unmerge help" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and not __fish_seen_subcommand_from print merge unmerge help" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -393,7 +412,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and not __fi
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_seen_subcommand_from print" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_seen_subcommand_from print" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_seen_subcommand_from print" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -409,7 +429,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_s
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_seen_subcommand_from merge" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_seen_subcommand_from merge" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_seen_subcommand_from merge" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -425,7 +446,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_s
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_seen_subcommand_from unmerge" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_seen_subcommand_from unmerge" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_seen_subcommand_from unmerge" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -445,7 +467,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand kubeconfig; and __fish_s
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and not __fish_seen_subcommand_from load ls help" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -466,7 +489,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_s
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from load" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -483,7 +507,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_s
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from ls" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from ls" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from ls" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -502,7 +527,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_s
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and not __fish_seen_subcommand_from path key ls prune help" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and not __fish_seen_subcommand_from path key ls prune help" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and not __fish_seen_subcommand_from path key ls prune help" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -523,7 +549,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and not __fish_se
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from path" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from path" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from path" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -539,7 +566,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_s
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from key" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from key" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from key" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -555,7 +583,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_s
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from ls" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from ls" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from ls" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -571,7 +600,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_s
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from prune" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from prune" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from prune" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -594,7 +624,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand doctor" -l node-image -d
 complete -c sandbar -n "__fish_sandbar_using_subcommand doctor" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand doctor" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand doctor" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -612,7 +643,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand doctor" -s V -l version 
 complete -c sandbar -n "__fish_sandbar_using_subcommand paths" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand paths" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand paths" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -628,7 +660,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand paths" -s V -l version -
 complete -c sandbar -n "__fish_sandbar_using_subcommand gc" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand gc" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand gc" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -645,7 +678,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand gc" -s V -l version -d '
 complete -c sandbar -n "__fish_sandbar_using_subcommand completions" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand completions" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand completions" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -661,7 +695,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand completions" -s V -l ver
 complete -c sandbar -n "__fish_sandbar_using_subcommand schema" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand schema" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand schema" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
@@ -677,7 +712,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand schema" -s V -l version 
 complete -c sandbar -n "__fish_sandbar_using_subcommand version" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand version" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand version" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'

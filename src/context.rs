@@ -9,9 +9,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::artifact::{Network, Patience};
+use crate::cli;
 use crate::cluster::probe::{FakeProber, NetworkProber, Prober};
 use crate::cluster::{EngineSource, Host};
 use crate::engine::fake::FakeEngine;
+use crate::engine::machine::supervisor::Supervised;
+use crate::engine::machine::{self, MachineEngine, MachineOptions, Places};
 use crate::engine::{Engine, EngineError, container};
 use crate::env::Env;
 use crate::error::{Failure, FailureKind};
@@ -164,6 +167,55 @@ impl Context {
         })
     }
 
+    /// Where machines are.
+    fn machine_places(&self) -> Places {
+        let dirs = self.store.dirs();
+        Places { machines: dirs.machines(), images: dirs.machine_images(), run: dirs.runtime.join("m") }
+    }
+
+    /// QEMU for this host's own architecture; those for others are beside it.
+    fn qemu(&self) -> Result<PathBuf, EngineError> {
+        let program = machine::host_program();
+        which::which_in(program, self.env.path.as_ref(), &self.folder)
+            .map_err(|_| EngineError::NotInstalled { looked_for: program.to_owned() })
+    }
+
+    /// The variables of this environment, for programs that need them all.
+    fn variables(&self) -> Vec<(String, String)> {
+        let text = |value: &std::ffi::OsString| value.to_str().map(str::to_owned);
+        self.env.all.iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+    }
+
+    /// QEMU's machines of this user.
+    async fn machines(&self) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), EngineError> {
+        let engine = MachineEngine::connect(MachineOptions {
+            places: self.machine_places(),
+            qemu: self.qemu()?,
+            word: cli::supervise::WORD,
+            program: self
+                .program
+                .clone()
+                .ok_or_else(|| EngineError::NotInstalled { looked_for: "sandbar".to_owned() })?,
+            environment: self.variables(),
+            platform: self.platform,
+        });
+        Ok((Arc::new(engine.await?), Arc::new(NetworkProber::new())))
+    }
+
+    /// Keeps a machine running until it is off: what this program does when it is started as its supervisor.
+    pub async fn supervise(&self, name: &str) -> Result<(), Failure> {
+        let places = self.machine_places();
+        let supervised = Supervised {
+            folder: places.machine(name),
+            places,
+            qemu: self.qemu()?,
+            environment: self.variables(),
+            platform: self.platform,
+        };
+        let ended = machine::supervisor::supervise(supervised).await;
+        ended.map_err(|error| Failure::new(FailureKind::Failed, anyhow::Error::new(error)))
+    }
+
     /// How long something may take.
     pub fn timeout(&self) -> Duration {
         const USUAL: Duration = Duration::from_mins(2);
@@ -201,6 +253,10 @@ impl EngineSource for Context {
             return Ok((Arc::new(engine.clone()), Arc::new(FakeProber::new(engine))));
         }
         let wanted = match (choice, self.settings.engine.unwrap_or_default()) {
+            (EngineChoice::Machine, _) | (EngineChoice::Auto, EngineChoice::Machine) => return self.machines().await,
+            (EngineChoice::Auto, EngineChoice::Auto) if self.env.sandbar_engine.as_deref() == Some(machine::KIND) => {
+                return self.machines().await;
+            }
             (EngineChoice::Podman, _) | (EngineChoice::Auto, EngineChoice::Podman) => container::EngineChoice::Podman,
             (EngineChoice::Docker, _) | (EngineChoice::Auto, EngineChoice::Docker) => container::EngineChoice::Docker,
             (EngineChoice::Auto, EngineChoice::Auto) => self.engine_of_environment()?,

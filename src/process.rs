@@ -193,6 +193,17 @@ impl Program {
         Ok(Foreground { child, command: self.command_line() })
     }
 
+    /// Starts it in a group of its own, with what it says in a file, to be waited for and to be ended. It outlives the value
+    /// and this process.
+    pub fn background(&self, log: std::fs::File) -> Result<Foreground, ProcessError> {
+        let failed = |source| ProcessError::NotStarted { command: self.command_line(), source };
+        let mut command = self.quiet_command();
+        command.stdin(Stdio::null()).stdout(log.try_clone().map_err(failed)?).stderr(log);
+        platform::own_group(&mut command);
+        let child = command.spawn().map_err(failed)?;
+        Ok(Foreground { child, command: self.command_line() })
+    }
+
     /// Starts it so that it outlives this process, its standard error written to a file; returns its number.
     pub fn detached(&self, log: std::fs::File) -> Result<u32, ProcessError> {
         let mut command = self.quiet_command().into_std();
@@ -306,6 +317,12 @@ pub struct Foreground {
 }
 
 impl Foreground {
+    /// Its process number, until it was waited for.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Waits for its end and returns its exit code, as [`Program::interactive`] does. Nothing is lost when it is dropped
     /// before, and begun again.
     pub async fn wait(&mut self) -> Result<u8, ProcessError> {

@@ -28,6 +28,7 @@ mod shell;
 mod start;
 pub(crate) mod status;
 mod stop;
+pub(crate) mod supervise;
 mod target;
 mod unpause;
 mod up;
@@ -168,6 +169,10 @@ pub fn definition() -> clap::Command {
 
 /// Runs one command line and returns the exit code of the process.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(machine) = supervise::machine(&arguments) {
+        return supervise::main(&machine, env);
+    }
     let cli = match definition().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {

@@ -108,6 +108,7 @@ impl Host<'_> {
         let choice = match kind {
             "podman" => EngineChoice::Podman,
             "docker" => EngineChoice::Docker,
+            "machine" => EngineChoice::Machine,
             _ => choice,
         };
         let at = Some(endpoint).filter(|endpoint| !endpoint.is_empty());

@@ -109,7 +109,9 @@ impl Wanted<'_> {
         match self.image {
             NodeImage::Archive(path) => {
                 seen.is_there = path.exists();
-                if seen.is_there {
+                if seen.is_there && !self.engine.info().takes_container_images() {
+                    // The import looks whether it is there already.
+                } else if seen.is_there {
                     let packed = image::identify(path.clone(), architecture).await;
                     if let Some(id) = packed.map_err(|error| unusable(path, &error))? {
                         seen.packed = self.engine.inspect_image(&id).await?;

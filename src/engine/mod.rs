@@ -6,6 +6,8 @@
 
 pub mod container;
 pub mod fake;
+pub mod machine;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -69,6 +71,12 @@ impl EngineInfo {
     #[must_use]
     pub fn may_open_any_port(&self) -> bool {
         !self.rootless && !self.brings_ports()
+    }
+
+    /// Whether its nodes are made from container images; those of machines are made from sets of another form.
+    #[must_use]
+    pub fn takes_container_images(&self) -> bool {
+        self.kind != machine::KIND
     }
 
     /// Whether its ports are opened here by us, and not by the engine.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::ports::overlap;
 use super::unix::System;
-use super::{HostFacts, PortHolder, Route};
+use super::{HostFacts, PortHolder, Route, Usage};
 
 /// The kernel's default, should it not say.
 const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
@@ -31,6 +31,27 @@ impl System for Linux {
 
     fn runs_containers(&self) -> bool {
         true
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(id.trim().to_owned())
+    }
+
+    fn usage(&self, process: u32) -> io::Result<Usage> {
+        // proc_pid_stat(5): what follows the name in brackets is counted from field 3 on; times are 14 and 15, pages 24.
+        let text = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+        let fields: Vec<&str> = text.rsplit_once(") ").map(|(_, rest)| rest.split(' ').collect()).unwrap_or_default();
+        let field =
+            |number: usize| fields.get(number - 3).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
+        let page = rustix::param::page_size() as u64;
+        let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
+        Ok(Usage { memory_bytes: field(24) * page, cpu_nanos: (field(14) + field(15)) * tick })
+    }
+
+    fn accelerator(&self) -> Result<&'static str, String> {
+        let opened = std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm");
+        opened.map(|_| "kvm").map_err(|error| format!("/dev/kvm cannot be opened: {error}"))
     }
 
     fn ephemeral_ports(&self) -> RangeInclusive<u16> {

@@ -26,6 +26,24 @@ impl System for MacOs {
         false
     }
 
+    fn boot_id(&self) -> Option<String> {
+        let id = output("/usr/sbin/sysctl", &["-n", "kern.bootsessionuuid"]).ok()?;
+        Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+    }
+
+    fn usage(&self, process: u32) -> io::Result<Usage> {
+        let said = output("/bin/ps", &["-o", "rss=,time=", "-p", &process.to_string()])?;
+        super::usage::parse(&said).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn accelerator(&self) -> Result<&'static str, String> {
+        match output("/usr/sbin/sysctl", &["-n", "kern.hv_support"]) {
+            Ok(answer) if answer.trim() == "1" => Ok("hvf"),
+            Ok(_) => Err("this Mac has no Hypervisor framework (kern.hv_support)".to_owned()),
+            Err(error) => Err(format!("sysctl kern.hv_support: {error}")),
+        }
+    }
+
     fn ephemeral_ports(&self) -> RangeInclusive<u16> {
         EPHEMERAL
     }

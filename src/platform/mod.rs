@@ -2,6 +2,7 @@
 //!
 //! [`native`] is the one for the system this program was built for. Nothing here knows what a cluster is.
 
+mod channel;
 mod facts;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -11,6 +12,7 @@ mod macos;
 pub mod ports;
 #[cfg(unix)]
 mod unix;
+mod usage;
 #[cfg(windows)]
 mod windows;
 
@@ -25,7 +27,9 @@ use std::process::Command;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use self::channel::{Channel, Listener};
 pub use self::facts::HostFacts;
+pub use self::usage::Usage;
 use crate::engine::TerminalSize;
 
 /// The platform this program was built for.
@@ -173,6 +177,11 @@ pub trait Platform: Send + Sync {
     fn limits(&self) -> Limits;
     /// What machine and system this is.
     fn facts(&self) -> HostFacts;
+    /// What names the time since this machine was started; none where the system does not say.
+    fn boot_id(&self) -> Option<String>;
+    /// The name that QEMU has for this system's own way to run a guest's instructions, and whether this user may use it;
+    /// otherwise why not, in words.
+    fn accelerator(&self) -> Result<&'static str, String>;
     /// Names of this machine.
     fn host_names(&self) -> Vec<String>;
     /// Bytes of memory that programs of this system could have, with what can be swapped out; none where containers run in a
@@ -189,6 +198,8 @@ pub trait Platform: Send + Sync {
     /// Starts a program that outlives this one: in a process group of its own, without this terminal's input. Its
     /// output goes where the command says. Returns its process number.
     fn spawn_detached(&self, command: &mut Command) -> io::Result<u32>;
+    /// What a process of this user has taken.
+    fn usage(&self, process: u32) -> io::Result<Usage>;
     /// Ends every process of the group that a process leads, at once.
     fn kill_group(&self, leader: u32) -> io::Result<()>;
     /// Asks a process to end as this one was asked; one that is gone is fine.
@@ -200,6 +211,12 @@ pub trait Platform: Send + Sync {
     fn connect_socket<'a>(&self, path: &'a Path) -> Waiting<'a, io::Result<Box<dyn Connection>>>;
     /// Connects to a server of this machine at its named pipe.
     fn connect_pipe<'a>(&self, path: &'a Path) -> Waiting<'a, io::Result<Box<dyn Connection>>>;
+    /// The channel of that name for programs of this user, `folder` being a folder of this user's alone.
+    fn channel(&self, folder: &Path, name: &str) -> io::Result<Channel>;
+    /// Connects to who listens on a channel.
+    fn call<'a>(&self, channel: &'a Channel) -> Waiting<'a, io::Result<Box<dyn Connection>>>;
+    /// Listens on a channel, in place of a program that is gone. Needs a running tokio.
+    fn listen(&self, channel: &Channel) -> io::Result<Box<dyn Listener>>;
     /// Number of the process that serves a UNIX socket, where the system tells.
     fn socket_server<'a>(&self, path: &'a Path) -> Waiting<'a, Option<i32>>;
     /// Whether there is a named pipe of that path; never, where there are none.

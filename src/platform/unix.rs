@@ -6,18 +6,18 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Resource, Signal, getrlimit};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr};
-use tokio::net::UnixStream;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 use super::{
-    Connection, HostFacts, Interruption, Interruptions, Limit, Limits, Platform, PortHolder, RawMode, Resizes, Route,
-    Waiting,
+    Channel, Connection, HostFacts, Interruption, Interruptions, Limit, Limits, Listener, Platform, PortHolder,
+    RawMode, Resizes, Route, Usage, Waiting,
 };
 use crate::engine::TerminalSize;
 
@@ -29,6 +29,9 @@ pub trait System: Send + Sync {
     fn runs_containers(&self) -> bool;
     fn available_memory(&self) -> Option<u64>;
     fn uses_xdg(&self) -> bool;
+    fn boot_id(&self) -> Option<String>;
+    fn usage(&self, process: u32) -> io::Result<Usage>;
+    fn accelerator(&self) -> Result<&'static str, String>;
     /// Adds what this one knows of itself to what every Unix does.
     fn add_facts(&self, _facts: &mut HostFacts) {}
 }
@@ -75,6 +78,14 @@ impl<S: System> Platform for Unix<S> {
         facts
     }
 
+    fn boot_id(&self) -> Option<String> {
+        self.0.boot_id()
+    }
+
+    fn accelerator(&self) -> Result<&'static str, String> {
+        self.0.accelerator()
+    }
+
     fn host_names(&self) -> Vec<String> {
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let short = name.split('.').next().unwrap_or_default().to_owned();
@@ -112,6 +123,10 @@ impl<S: System> Platform for Unix<S> {
         Ok(command.stdin(Stdio::null()).process_group(0).spawn()?.id())
     }
 
+    fn usage(&self, process: u32) -> io::Result<Usage> {
+        self.0.usage(process)
+    }
+
     fn kill_group(&self, leader: u32) -> io::Result<()> {
         let Some(pid) = process(leader) else { return Err(io::ErrorKind::InvalidInput.into()) };
         match rustix::process::kill_process_group(pid, Signal::KILL) {
@@ -146,6 +161,26 @@ impl<S: System> Platform for Unix<S> {
     fn connect_pipe<'a>(&self, _path: &'a Path) -> Waiting<'a, io::Result<Box<dyn Connection>>> {
         let error = io::Error::new(io::ErrorKind::Unsupported, "only Windows has named pipes that engines serve");
         Box::pin(std::future::ready(Err(error)))
+    }
+
+    fn channel(&self, folder: &Path, name: &str) -> io::Result<Channel> {
+        Channel::socket(folder, name)
+    }
+
+    fn call<'a>(&self, channel: &'a Channel) -> Waiting<'a, io::Result<Box<dyn Connection>>> {
+        match channel {
+            Channel::Socket(path) => self.connect_socket(path),
+            Channel::Pipe(name) => self.connect_pipe(Path::new(name)),
+        }
+    }
+
+    fn listen(&self, channel: &Channel) -> io::Result<Box<dyn Listener>> {
+        let Channel::Socket(path) = channel else { return Err(io::ErrorKind::Unsupported.into()) };
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        Ok(Box::new(SocketListener { listener: UnixListener::bind(path)?, path: path.clone() }))
     }
 
     fn socket_server<'a>(&self, path: &'a Path) -> Waiting<'a, Option<i32>> {
@@ -360,5 +395,24 @@ mod tests {
 
     fn platform() -> &'static dyn Platform {
         crate::platform::native()
+    }
+}
+
+/// A UNIX socket that is removed with its server.
+struct SocketListener {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Listener for SocketListener {
+    fn accept(&mut self) -> Waiting<'_, io::Result<Box<dyn Connection>>> {
+        Box::pin(async move { Ok(Box::new(self.listener.accept().await?.0) as Box<dyn Connection>) })
+    }
+}
+
+impl Drop for SocketListener {
+    fn drop(&mut self) {
+        // One that is left is replaced by the next.
+        let _ = std::fs::remove_file(&self.path);
     }
 }

@@ -6,16 +6,17 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::windows::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use tokio::net::windows::named_pipe::ClientOptions;
+use sha2::{Digest, Sha256};
+use tokio::net::windows::named_pipe::{ClientOptions, NamedPipeServer, ServerOptions};
 use winapi_util::{HandleRef, console};
 
 use super::ports::overlap;
-use super::{Connection, HostFacts, Interruption, Interruptions, Limit, Limits};
-use super::{Platform, PortHolder, RawMode, Resizes, Route, Waiting};
+use super::{Channel, Connection, HostFacts, Interruption, Interruptions, Limit, Limits, Listener};
+use super::{Platform, PortHolder, RawMode, Resizes, Route, Usage, Waiting, native};
 use crate::engine::TerminalSize;
 
 /// The system's default range (`netsh int ipv4 show dynamicport tcp`).
@@ -93,6 +94,18 @@ impl Platform for Windows {
         false
     }
 
+    fn boot_id(&self) -> Option<String> {
+        // It has the time of its start, and no name for it.
+        let answer = run("wmic", &["os", "get", "LastBootUpTime", "/value"]).ok()?;
+        let text = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+        Some(text).filter(|text| !text.is_empty())
+    }
+
+    fn accelerator(&self) -> Result<&'static str, String> {
+        // Whether the Windows Hypervisor Platform is switched on, QEMU finds out.
+        Ok("whpx")
+    }
+
     fn available_memory(&self) -> Option<u64> {
         None
     }
@@ -112,6 +125,11 @@ impl Platform for Windows {
 
     fn spawn_detached(&self, command: &mut Command) -> io::Result<u32> {
         Ok(command.stdin(Stdio::null()).creation_flags(DETACHED).spawn()?.id())
+    }
+
+    fn usage(&self, _process: u32) -> io::Result<Usage> {
+        // tasklist tells memory and no times that could be added up.
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn kill_group(&self, leader: u32) -> io::Result<()> {
@@ -150,6 +168,32 @@ impl Platform for Windows {
                 }
             }
         })
+    }
+
+    fn channel(&self, folder: &Path, name: &str) -> io::Result<Channel> {
+        // Pipes have one namespace for the whole machine: the folder makes the name this user's own.
+        let mut hasher = Sha256::new();
+        hasher.update(folder.as_os_str().as_encoded_bytes());
+        let digest = hasher.finalize();
+        let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Channel::Pipe(format!("sandbar-{short}-{name}")))
+    }
+
+    fn call<'a>(&self, channel: &'a Channel) -> Waiting<'a, io::Result<Box<dyn Connection>>> {
+        match channel {
+            Channel::Socket(_) => Box::pin(std::future::ready(Err(io::ErrorKind::Unsupported.into()))),
+            Channel::Pipe(name) => {
+                let path = Channel::pipe_path(name);
+                Box::pin(async move { native().connect_pipe(&path).await })
+            }
+        }
+    }
+
+    fn listen(&self, channel: &Channel) -> io::Result<Box<dyn Listener>> {
+        let Channel::Pipe(name) = channel else { return Err(io::ErrorKind::Unsupported.into()) };
+        let path = Channel::pipe_path(name);
+        let next = ServerOptions::new().first_pipe_instance(true).reject_remote_clients(true).create(&path)?;
+        Ok(Box::new(PipeListener { next, path }))
     }
 
     fn socket_server<'a>(&self, _path: &'a Path) -> Waiting<'a, Option<i32>> {
@@ -315,6 +359,22 @@ impl Interruptions for Requests {
                 Some(()) = self.close.recv() => Interruption::Terminate,
                 else => std::future::pending().await,
             }
+        })
+    }
+}
+
+/// A named pipe: an instance for each who calls, and one that waits for the next.
+struct PipeListener {
+    next: NamedPipeServer,
+    path: PathBuf,
+}
+
+impl Listener for PipeListener {
+    fn accept(&mut self) -> Waiting<'_, io::Result<Box<dyn Connection>>> {
+        Box::pin(async move {
+            self.next.connect().await?;
+            let next = ServerOptions::new().reject_remote_clients(true).create(&self.path)?;
+            Ok(Box::new(std::mem::replace(&mut self.next, next)) as Box<dyn Connection>)
         })
     }
 }

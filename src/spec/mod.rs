@@ -58,6 +58,8 @@ pub enum EngineChoice {
     Podman,
     /// Docker.
     Docker,
+    /// A machine of QEMU, which needs neither.
+    Machine,
 }
 
 /// A cluster as the user wants it, every default filled in but what only the host can tell (free ports and networks).

@@ -71,6 +71,18 @@ impl Dirs {
         self.data.join("clusters")
     }
 
+    /// A folder for each machine of QEMU.
+    #[must_use]
+    pub fn machines(&self) -> PathBuf {
+        self.data.join("machines")
+    }
+
+    /// A folder for each set of what machines are started from.
+    #[must_use]
+    pub fn machine_images(&self) -> PathBuf {
+        self.data.join("machine-images")
+    }
+
     /// What was downloaded.
     #[must_use]
     pub fn artifacts(&self) -> PathBuf {

@@ -92,9 +92,10 @@ fn help_has_examples() {
               Engine that runs the node
 
               Possible values:
-              - auto:  The one that fits on this host
-              - podman: Podman
-              - docker: Docker
+              - auto:    The one that fits on this host
+              - podman:  Podman
+              - docker:  Docker
+              - machine: A machine of QEMU, which needs neither
 
       -o, --output <FORMAT>
               Form of the result

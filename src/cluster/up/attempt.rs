@@ -142,6 +142,7 @@ impl Attempt<'_> {
             EngineChoice::Auto => true,
             EngineChoice::Podman => record.engine == "podman",
             EngineChoice::Docker => record.engine == "docker",
+            EngineChoice::Machine => record.engine == "machine",
         };
         if !meant && self.request.flags.engine.is_some() {
             return Err(ClusterError::Immutable { name: self.spec.name.clone(), what: "engine" });

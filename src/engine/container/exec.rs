@@ -1,24 +1,20 @@
 //! A program that runs in a container: its streams over one connection, its end, its terminal.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
-use tokio_util::io::StreamReader;
 
 use super::ContainerEngine;
-use crate::engine::{EngineError, ExecControl, ExecSession, Reader, TerminalSize};
+use crate::engine::streams::{Chunk, Stdin, reader};
+use crate::engine::{EngineError, ExecControl, ExecSession, TerminalSize};
 
 type Connection = TokioIo<Upgraded>;
-type Chunk = std::io::Result<Bytes>;
 
 /// How many chunks of an output may wait for its reader. Where the one of standard error is not read at all, standard
 /// output stops after so many chunks of standard error.
@@ -55,11 +51,6 @@ pub(super) fn session(connection: Connection, stdin: bool, terminal: bool, contr
     });
     let stdin = if stdin { Some(Box::pin(Stdin::new(write)) as _) } else { None };
     ExecSession { stdin, stdout: reader(stdout_chunks), stderr: reader(stderr_chunks), control: Box::new(control) }
-}
-
-fn reader(chunks: mpsc::Receiver<Chunk>) -> Reader {
-    let stream = futures_util::stream::unfold(chunks, async |mut chunks| Some((chunks.recv().await?, chunks)));
-    Box::pin(StreamReader::new(Box::pin(stream)))
 }
 
 /// What the first bytes of a standard output are.
@@ -160,45 +151,6 @@ async fn copy_frames(
     }
 }
 
-/// Standard input of a program: ends when it is shut down or dropped.
-struct Stdin {
-    to: Option<WriteHalf<Connection>>,
-}
-
-impl Stdin {
-    fn new(to: WriteHalf<Connection>) -> Self {
-        Self { to: Some(to) }
-    }
-
-    fn inner(&mut self) -> std::io::Result<Pin<&mut WriteHalf<Connection>>> {
-        self.to.as_mut().map(Pin::new).ok_or_else(|| std::io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-impl AsyncWrite for Stdin {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        self.inner()?.poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        self.inner()?.poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        self.inner()?.poll_shutdown(cx)
-    }
-}
-
-impl Drop for Stdin {
-    fn drop(&mut self) {
-        let (Some(mut to), Ok(runtime)) = (self.to.take(), tokio::runtime::Handle::try_current()) else { return };
-        runtime.spawn(async move {
-            // The connection may be gone already, which ends the input as well.
-            let _ = to.shutdown().await;
-        });
-    }
-}
-
 /// Control of a running program.
 pub(super) struct ContainerControl {
     engine: ContainerEngine,
@@ -250,6 +202,8 @@ impl ExecControl for ContainerControl {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     /// Feeds the bytes in parts of that size and returns both outputs and how it ended.
