@@ -175,7 +175,7 @@ func (i *Ingress) loop(ctx context.Context, ready func(), cluster *cluster, repo
 		if ctx.Err() != nil {
 			return
 		}
-		i.settle(ctx, err, result)
+		i.settle(ctx, outcome, err, result)
 		if !outcome.inForce && !isRefusal(err) {
 			logger.Error(err, "HAProxy could not be configured; trying again")
 			timer.Reset(pacer.afterFailure())
@@ -191,7 +191,10 @@ func (i *Ingress) loop(ctx context.Context, ready func(), cluster *cluster, repo
 }
 
 // settle notes what the look came to, for Check and Hosts.
-func (i *Ingress) settle(ctx context.Context, err error, result translate.Result) {
+func (i *Ingress) settle(ctx context.Context, outcome outcome, err error, result translate.Result) {
+	if isRefusal(err) && !outcome.inForce {
+		err = fmt.Errorf("the configuration before stays in force: %w", err)
+	}
 	var hosts []string
 	for _, route := range result.Model.Routes {
 		if !route.Alias && route.Host != "" {
@@ -211,8 +214,13 @@ func (i *Ingress) settle(ctx context.Context, err error, result translate.Result
 // Check implements component.HealthChecker: HAProxy runs the configuration that it should.
 func (i *Ingress) Check(ctx context.Context) error {
 	i.mu.Lock()
-	failure, expected := i.failure, i.expected
+	failure, expected, before := i.failure, i.expected, i.fallback
 	i.mu.Unlock()
+	// Whatever else is wrong: the certificate before may be what is.
+	now, unreadable := i.defaultCertificate()
+	if unreadable == nil && !bytes.Equal(before, now) {
+		i.poke() // it was renewed
+	}
 	if failure != nil {
 		return failure
 	}
@@ -224,14 +232,7 @@ func (i *Ingress) Check(ctx context.Context) error {
 		i.poke() // somebody started HAProxy with something else
 		return fmt.Errorf("HAProxy runs configuration %q instead of %q", info.Description, expected)
 	}
-	i.mu.Lock()
-	before := i.fallback
-	i.mu.Unlock()
-	now, err := i.defaultCertificate()
-	if err == nil && !bytes.Equal(before, now) {
-		i.poke() // it was renewed
-	}
-	return err
+	return unreadable
 }
 
 // defaultCertificate reads the default certificate and its key.

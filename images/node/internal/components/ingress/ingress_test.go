@@ -358,6 +358,51 @@ func TestARenewedDefaultCertificateIsServed(t *testing.T) {
 	})
 }
 
+// Nothing can be blamed for the refusal that could be left out: it is the certificate that everybody gets.
+func TestARefusedConfigurationLeavesTheLastOneInForce(t *testing.T) {
+	haproxytest.Each(t, func(t *testing.T, binary string) {
+		n := start(t, binary, fake.NewClientset(serviceFor("hello"),
+			sliceFor(t, "hello-1", "hello", haproxytest.Named(t, "one")),
+			ingressFor("hello", "hello.default.localhost", "hello")))
+		worker := n.haproxy.Worker(t)
+		good, err := os.ReadFile(n.haproxy.Folder.Config())
+		must(t, err)
+		must(t, os.WriteFile(n.options.DefaultCertFile, []byte("what OpenSSL does not like"), 0o600))
+		if err := n.Check(t.Context()); err != nil {
+			t.Errorf("before HAProxy was asked, the check says %v", err)
+		}
+		haproxytest.Eventually(t, "the check says that HAProxy refuses it", func() bool {
+			err := n.Check(t.Context())
+			var refused *haproxy.RefusedError
+			return errors.As(err, &refused) && strings.HasPrefix(err.Error(), "the configuration before stays in force: ")
+		})
+		_, err = n.client.NetworkingV1().Ingresses("default").Create(t.Context(),
+			ingressFor("other", "other.example", "hello"), metav1.CreateOptions{})
+		must(t, err)
+		haproxytest.Eventually(t, "the new Ingress was looked at", func() bool { return len(n.Hosts()) == 2 })
+
+		if got := n.answer("hello.default.localhost"); got != "one" {
+			t.Errorf("what was served before is answered by %q", got)
+		}
+		if got := n.answer("other.example"); !strings.HasPrefix(got, "no route") {
+			t.Errorf("what came later is answered by %q", got)
+		}
+		if onDisk, err := os.ReadFile(n.haproxy.Folder.Config()); err != nil || string(onDisk) != string(good) {
+			t.Errorf("on disk is another configuration: %s, %v", onDisk, err)
+		}
+		if got := n.haproxy.Worker(t); got != worker {
+			t.Errorf("worker %d became %d", worker, got)
+		}
+
+		// It heals by itself.
+		writePair(t, n.options.DefaultCertFile, n.options.DefaultKeyFile, "*.default.localhost")
+		haproxytest.Eventually(t, "the new certificate is in force", func() bool { return n.Check(t.Context()) == nil })
+		if got := n.answer("other.example"); got != "one" {
+			t.Errorf("after it was mended, the new Ingress is answered by %q", got)
+		}
+	})
+}
+
 func TestObjectsAreStripped(t *testing.T) {
 	meta := metav1.ObjectMeta{
 		Name: "n", Namespace: "ns", UID: "u", ResourceVersion: "1",
