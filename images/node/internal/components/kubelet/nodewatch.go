@@ -25,7 +25,13 @@ type nodeWatch struct {
 	mu    sync.Mutex
 	known bool
 	err   error
+	// first are the times of the condition that was there when the watch began. One with others is of this run, whatever the
+	// clock says: it may have been set back meanwhile. Of the informer's goroutine alone.
+	first *conditionTimes
 }
+
+// conditionTimes are when a condition was last reported and when it last changed.
+type conditionTimes struct{ heartbeat, transition time.Time }
 
 func newNodeWatch(config *rest.Config, name string, since time.Time) (*nodeWatch, error) {
 	client, err := kubernetes.NewForConfig(config)
@@ -70,6 +76,12 @@ func keepConditions(object any) (any, error) {
 
 func (w *nodeWatch) update(ctx context.Context, node *corev1.Node, ready func()) {
 	current, err := readiness(node, w.since)
+	if times := readyTimes(node); times != nil {
+		if w.first == nil {
+			w.first = times
+		}
+		current = current || *times != *w.first
+	}
 	if !current {
 		return
 	}
@@ -98,19 +110,27 @@ func (w *nodeWatch) check() error {
 	return w.err
 }
 
+// readyTimes are those of the Node's Ready condition, nil if it has none.
+func readyTimes(node *corev1.Node) *conditionTimes {
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == corev1.NodeReady {
+			return &conditionTimes{condition.LastHeartbeatTime.UTC(), condition.LastTransitionTime.UTC()}
+		}
+	}
+	return nil
+}
+
 // readiness says whether the Node's Ready condition was written since a moment, and why it is not true.
 func readiness(node *corev1.Node, since time.Time) (current bool, err error) {
 	for _, condition := range node.Status.Conditions {
 		if condition.Type != corev1.NodeReady {
 			continue
 		}
-		if condition.LastHeartbeatTime.Time.Before(since) && condition.LastTransitionTime.Time.Before(since) {
-			return false, nil
-		}
+		current = !condition.LastHeartbeatTime.Time.Before(since) || !condition.LastTransitionTime.Time.Before(since)
 		if condition.Status == corev1.ConditionTrue {
-			return true, nil
+			return current, nil
 		}
-		return true, fmt.Errorf("the Node is not ready: %s: %s", condition.Reason, condition.Message)
+		return current, fmt.Errorf("the Node is not ready: %s: %s", condition.Reason, condition.Message)
 	}
 	return false, nil
 }

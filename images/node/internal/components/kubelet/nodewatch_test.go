@@ -67,3 +67,21 @@ func TestNodeWatchCallsReadyOnceItIsTrue(t *testing.T) {
 		t.Errorf("calls %d, check %v", calls, watch.check())
 	}
 }
+
+func TestNodeWatchOutlivesAClockThatIsSetBack(t *testing.T) {
+	start := time.Now().Truncate(time.Second)
+	watch := &nodeWatch{since: start}
+	calls := 0
+	ready := func() { calls++ }
+	long, back := start.Add(-24*time.Hour), start.Add(-time.Hour)
+	watch.update(context.Background(), nodeWith(corev1.ConditionTrue, long, long), ready)
+	watch.update(context.Background(), nodeWith(corev1.ConditionTrue, long, long), ready)
+	if calls != 0 {
+		t.Error("the condition of an earlier run counts")
+	}
+	// This run writes it, an hour before it began.
+	watch.update(context.Background(), nodeWith(corev1.ConditionTrue, back, long), ready)
+	if calls != 1 || watch.check() != nil {
+		t.Errorf("calls %d, check %v", calls, watch.check())
+	}
+}
