@@ -36,9 +36,14 @@ type Plane struct {
 
 // Start runs a control plane on a free port of the loopback address and returns when it is ready. seed may be empty.
 func Start(ctx context.Context, dir, seed string) (*Plane, error) {
+	return StartTimed(ctx, dir, seed, pki.Times{})
+}
+
+// StartTimed is Start with other times of certificates than a node's.
+func StartTimed(ctx context.Context, dir, seed string, times pki.Times) (*Plane, error) {
 	p := &Plane{Dir: dir, ended: make(chan error, 1)}
 	var err error
-	if p.PKI, err = pki.Open(filepath.Join(dir, "pki"), p.runDir()); err != nil {
+	if p.PKI, err = pki.OpenTimed(filepath.Join(dir, "pki"), p.runDir(), times); err != nil {
 		return nil, err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -60,6 +65,7 @@ func Start(ctx context.Context, dir, seed string) (*Plane, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	go p.PKI.Rotate(ctx)
 	go func() { p.ended <- supervisor.Run(ctx) }()
 
 	limit, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("not ready after %s", startLimit))

@@ -34,7 +34,7 @@ func newAuthority(commonName string, now time.Time) (*authority, error) {
 	template := &x509.Certificate{
 		SerialNumber:          serial,
 		Subject:               pkix.Name{CommonName: commonName},
-		NotBefore:             now.Add(-24 * time.Hour),
+		NotBefore:             now.Add(-backdate),
 		NotAfter:              now.Add(authorityLifetime),
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,
@@ -90,17 +90,13 @@ func (a *authority) issue(request Request, now time.Time) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
-	lifetime := request.lifetime
-	if lifetime == 0 {
-		lifetime = LeafLifetime
-	}
 	template := &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: request.CommonName, Organization: request.Organizations},
 		DNSNames:     request.DNSNames,
 		IPAddresses:  request.IPs,
 		NotBefore:    latest(now.Add(-backdate), a.cert.NotBefore),
-		NotAfter:     now.Add(lifetime),
+		NotAfter:     now.Add(request.lifetime),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{request.usage},
 	}

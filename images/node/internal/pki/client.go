@@ -31,7 +31,7 @@ func (p *PKI) RESTConfig(user string, groups ...string) (*rest.Config, error) {
 func (p *PKI) BriefRESTConfig(lifetime time.Duration, user string, groups ...string) (*rest.Config, error) {
 	pair, err := p.cluster.issue(Request{
 		CommonName: user, Organizations: groups, usage: x509.ExtKeyUsageClientAuth, lifetime: lifetime,
-	}, p.now())
+	}, p.times.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -25,8 +25,7 @@ type Request struct {
 	DNSNames []string
 	IPs      []net.IP
 
-	usage x509.ExtKeyUsage
-	// lifetime is LeafLifetime if it is 0.
+	usage    x509.ExtKeyUsage
 	lifetime time.Duration
 }
 
@@ -48,25 +47,27 @@ type leaf struct {
 
 // Server issues a server certificate into the run folder as NAME.crt and NAME.key.
 func (p *PKI) Server(name string, dnsNames []string, ips []net.IP) (Files, error) {
-	request := Request{CommonName: name, DNSNames: dnsNames, IPs: ips, usage: x509.ExtKeyUsageServerAuth}
+	request := Request{CommonName: name, DNSNames: dnsNames, IPs: ips, usage: x509.ExtKeyUsageServerAuth, lifetime: p.times.Leaf}
 	return p.file(name, p.cluster, request)
 }
 
 // Client issues a client certificate of the cluster's authority into the run folder. Its files are named after the user.
 func (p *PKI) Client(user string, groups ...string) (Files, error) {
-	request := Request{CommonName: user, Organizations: groups, usage: x509.ExtKeyUsageClientAuth}
-	return p.file(fileName(user), p.cluster, request)
+	return p.file(fileName(user), p.cluster, p.clientRequest(user, groups...))
 }
 
 // FrontProxyClient issues the certificate with which the API server calls extension API servers.
 func (p *PKI) FrontProxyClient(user string) (Files, error) {
-	return p.file(fileName(user), p.frontProxy, Request{CommonName: user, usage: x509.ExtKeyUsageClientAuth})
+	return p.file(fileName(user), p.frontProxy, p.clientRequest(user))
 }
 
 // ClientPair issues a client certificate that is not kept: it goes into a kubeconfig.
 func (p *PKI) ClientPair(user string, groups ...string) (Pair, error) {
-	request := Request{CommonName: user, Organizations: groups, usage: x509.ExtKeyUsageClientAuth}
-	return p.cluster.issue(request, p.now())
+	return p.cluster.issue(p.clientRequest(user, groups...), p.times.Now())
+}
+
+func (p *PKI) clientRequest(user string, groups ...string) Request {
+	return Request{CommonName: user, Organizations: groups, usage: x509.ExtKeyUsageClientAuth, lifetime: p.times.Leaf}
 }
 
 func (p *PKI) file(name string, signer *authority, request Request) (Files, error) {
@@ -77,7 +78,7 @@ func (p *PKI) file(name string, signer *authority, request Request) (Files, erro
 
 // write issues a certificate and puts it into the run folder; the caller holds p.mu.
 func (p *PKI) write(name string, l leaf) (Files, error) {
-	pair, err := l.authority.issue(l.request, p.now())
+	pair, err := l.authority.issue(l.request, p.times.Now())
 	if err != nil {
 		return Files{}, err
 	}
@@ -94,10 +95,10 @@ func (p *PKI) write(name string, l leaf) (Files, error) {
 	return files, nil
 }
 
-// Rotate renews certificates that have used up two thirds of their life, until ctx ends. It looks each hour at the wall
-// clock, because a timer does not notice a clock that is set, as on a device without a battery.
+// Rotate renews certificates that have used up two thirds of their life, until ctx ends. It looks at the wall clock
+// again and again, because a timer does not notice a clock that is set, as on a device without a battery.
 func (p *PKI) Rotate(ctx context.Context) {
-	ticker := time.NewTicker(time.Hour)
+	ticker := time.NewTicker(p.times.Look)
 	defer ticker.Stop()
 	for {
 		select {
@@ -116,7 +117,7 @@ func (p *PKI) renew() []error {
 	defer p.mu.Unlock()
 	var problems []error
 	for name, l := range p.leaves {
-		if left := l.notAfter.Sub(p.now()); left > LeafLifetime/3 && left <= LeafLifetime {
+		if left := l.notAfter.Sub(p.times.Now()); left > l.request.lifetime/3 && left <= l.request.lifetime {
 			continue
 		}
 		if _, err := p.write(name, l); err != nil {

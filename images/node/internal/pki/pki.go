@@ -23,8 +23,11 @@ const (
 	LeafLifetime = 365 * 24 * time.Hour
 	// authorityLifetime is long because replacing an authority means replacing every kubeconfig.
 	authorityLifetime = 10 * 365 * 24 * time.Hour
-	// backdate makes certificates valid for clients whose clocks are behind.
-	backdate = time.Hour
+	// backdate makes certificates valid for clients whose clocks are behind, and for this node when its own is set back: by
+	// an hour of daylight saving, or by the hours of a time zone.
+	backdate = 24 * time.Hour
+	// lookInterval is how often the node looks whether certificates have to be renewed.
+	lookInterval = time.Hour
 
 	// formatVersion is the version of the durable folder's layout.
 	formatVersion = 1
@@ -51,14 +54,36 @@ type PKI struct {
 
 	mu     sync.Mutex
 	leaves map[string]leaf
-	now    func() time.Time
+	times  Times
+}
+
+// Times are what a PKI knows of time. The zero value is a node's.
+type Times struct {
+	// Leaf is how long a certificate is valid that is not an authority. Default LeafLifetime.
+	Leaf time.Duration
+	// Look is how often Rotate looks at the clock. Default an hour.
+	Look time.Duration
+	// Now is the wall clock. Default wallClock.
+	Now func() time.Time
 }
 
 // Open loads the authorities and keys from the folder durable, or makes them if no node has finished making them yet.
 // What is issued goes to the folder run, which should be on a tmpfs. Both are made with mode 0700 if they are missing.
 // Files that are damaged or missing are an error: new ones would lock every client and every stored Secret out.
-func Open(durable, run string) (*PKI, error) {
-	p := &PKI{durable: durable, run: run, leaves: map[string]leaf{}, now: time.Now}
+func Open(durable, run string) (*PKI, error) { return OpenTimed(durable, run, Times{}) }
+
+// OpenTimed is Open with other times than a node's.
+func OpenTimed(durable, run string, times Times) (*PKI, error) {
+	if times.Leaf == 0 {
+		times.Leaf = LeafLifetime
+	}
+	if times.Look == 0 {
+		times.Look = lookInterval
+	}
+	if times.Now == nil {
+		times.Now = wallClock
+	}
+	p := &PKI{durable: durable, run: run, leaves: map[string]leaf{}, times: times}
 	for _, dir := range []string{durable, run} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("PKI folder: %w", err)
@@ -78,6 +103,10 @@ func Open(durable, run string) (*PKI, error) {
 	}
 	return p, nil
 }
+
+// wallClock is the time without Go's monotonic reading. With it, differences would not see that the clock was set, or that
+// the machine slept.
+func wallClock() time.Time { return time.Now().Round(0) }
 
 // version is the content of the file that is written last: with it, the folder is complete.
 type version struct {
@@ -105,7 +134,7 @@ func (p *PKI) readVersion() (complete bool, err error) {
 
 // create writes everything anew. Without the version file nothing has used what an interrupted attempt left behind.
 func (p *PKI) create() error {
-	now := p.now()
+	now := p.times.Now()
 	for _, name := range []string{"cluster-ca", "front-proxy-ca"} {
 		a, err := newAuthority("sandbar-"+name, now)
 		if err != nil {
@@ -185,6 +214,14 @@ func (p *PKI) FrontProxyCAFile() string { return filepath.Join(p.durable, "front
 
 // ServiceAccountKeyFile is the key that signs service account tokens, as PEM. It also serves as the public key file.
 func (p *PKI) ServiceAccountKeyFile() string { return filepath.Join(p.durable, "service-account.key") }
+
+// Ends is when the first of the authorities is not valid any more. They are never renewed: every kubeconfig trusts them.
+func (p *PKI) Ends() time.Time {
+	if end := p.frontProxy.cert.NotAfter; end.Before(p.cluster.cert.NotAfter) {
+		return end
+	}
+	return p.cluster.cert.NotAfter
+}
 
 // EncryptionKey is the AES-256 key of Secrets at rest.
 func (p *PKI) EncryptionKey() []byte { return p.encryption }

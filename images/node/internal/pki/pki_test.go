@@ -173,7 +173,7 @@ func TestRenewal(t *testing.T) {
 		after   time.Duration
 		renewed bool
 	}{{LeafLifetime / 2, false}, {LeafLifetime * 3 / 4, true}, {-LeafLifetime, true}} {
-		p.now = func() time.Time { return time.Now().Add(step.after) }
+		p.times.Now = func() time.Time { return time.Now().Add(step.after) }
 		if problems := p.renew(); problems != nil {
 			t.Fatal(problems)
 		}
@@ -182,6 +182,71 @@ func TestRenewal(t *testing.T) {
 			t.Errorf("after %s: renewed %v, want %v", step.after, renewed, step.renewed)
 		}
 		first = now
+	}
+}
+
+// A difference of two times with a monotonic reading does not see a clock that was set; in a time's text it is called m.
+func TestTheClockIsTheWallClock(t *testing.T) {
+	p := open(t, filepath.Join(t.TempDir(), "pki"))
+	if now := p.times.Now().String(); strings.Contains(now, " m=") {
+		t.Errorf("the time is %s", now)
+	}
+	if _, err := p.Client("someone"); err != nil {
+		t.Fatal(err)
+	}
+	for name, l := range p.leaves {
+		if end := l.notAfter.String(); strings.Contains(end, " m=") {
+			t.Errorf("%s ends at %s", name, end)
+		}
+	}
+}
+
+// A clock that jumps by an hour, or by those of a time zone, finds every certificate valid.
+func TestCertificatesOutliveAJumpOfTheClock(t *testing.T) {
+	start := time.Date(2026, 3, 29, 1, 30, 0, 0, time.UTC)
+	clock := start
+	times := Times{Now: func() time.Time { return clock }}
+	p, err := OpenTimed(filepath.Join(t.TempDir(), "pki"), filepath.Join(t.TempDir(), "run"), times)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := p.Server("kube-apiserver", []string{"localhost"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, err := p.Client("someone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(p.cluster.cert)
+	for _, jump := range []time.Duration{time.Hour, -time.Hour, 14 * time.Hour, -14 * time.Hour, 0} {
+		clock = start.Add(jump)
+		// Certificates of before the jump, and those that are made after it.
+		for _, when := range []string{"before", "after"} {
+			for _, files := range []Files{server, user} {
+				options := x509.VerifyOptions{
+					Roots: roots, CurrentTime: clock, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+				}
+				if _, err := parse(t, files).Verify(options); err != nil {
+					t.Errorf("%s of %s the jump by %s: %v", filepath.Base(files.Cert), when, jump, err)
+				}
+			}
+			if problems := p.renew(); problems != nil {
+				t.Fatal(problems)
+			}
+		}
+	}
+}
+
+func TestTheEndOfTheAuthoritiesIsKnown(t *testing.T) {
+	durable, now := filepath.Join(t.TempDir(), "pki"), time.Now()
+	p, err := OpenTimed(durable, t.TempDir(), Times{Now: func() time.Time { return now.Add(30*24*time.Hour - authorityLifetime) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := p.Ends().Sub(now); left < 29*24*time.Hour || left > 30*24*time.Hour {
+		t.Errorf("they end in %s", left)
 	}
 }
 
