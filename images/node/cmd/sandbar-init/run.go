@@ -18,6 +18,7 @@ import (
 	"sandbar.dev/node/internal/hostinfo"
 	"sandbar.dev/node/internal/initapi"
 	"sandbar.dev/node/internal/initd"
+	"sandbar.dev/node/internal/memory"
 	"sandbar.dev/node/internal/paths"
 )
 
@@ -60,6 +61,11 @@ func run(started time.Time, signals <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
+	go func() {
+		// A node without a limit, or on a kernel without the controller, has nothing to be told.
+		err := memory.FollowExhaustion(memory.Root, supervisor.OutOfMemory)
+		log.Printf("nobody tells any more when memory runs out: %v", err)
+	}()
 	supervisor.Run()
 	stopServing()
 	if prepared.Facts.Container {

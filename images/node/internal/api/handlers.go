@@ -15,6 +15,7 @@ import (
 
 	"sandbar.dev/node/internal/contract"
 	"sandbar.dev/node/internal/initapi"
+	"sandbar.dev/node/internal/memory"
 )
 
 // maximumLines bounds the digests that one request may ask for, and maximumLine the length of one, in bytes.
@@ -48,12 +49,18 @@ func (s *Server) Status(ctx context.Context) contract.Status {
 
 // facts gathers what a report is made from.
 func (s *Server) facts(sources Sources, report *initapi.Report, err error) facts {
-	gathered := facts{Sources: sources, init: report, initError: err, volume: s.options.Volume, disk: &syscall.Statfs_t{}}
+	gathered := facts{
+		Sources: sources, init: report, initError: err, volume: s.options.Volume, disk: &syscall.Statfs_t{}, now: time.Now().Round(0),
+	}
 	if err != nil {
 		gathered.init = nil
 	}
 	if gathered.diskError = syscall.Statfs(s.options.Volume, gathered.disk); gathered.diskError != nil {
 		gathered.disk = nil
+	}
+	usage, err := memory.Read(s.options.ControlGroups)
+	if gathered.memoryError = err; err == nil {
+		gathered.memory = &usage
 	}
 	return gathered
 }

@@ -9,6 +9,7 @@ import (
 	"sandbar.dev/node/internal/component"
 	"sandbar.dev/node/internal/contract"
 	"sandbar.dev/node/internal/initapi"
+	"sandbar.dev/node/internal/memory"
 )
 
 const (
@@ -30,6 +31,11 @@ type facts struct {
 	volume    string
 	disk      *syscall.Statfs_t
 	diskError error
+	// memory is what the node has of its memory, nil when that cannot be read; then memoryError says why.
+	memory      *memory.Usage
+	memoryError error
+	// now is when they were gathered.
+	now time.Time
 }
 
 // report makes the contract's report.
@@ -70,6 +76,7 @@ func (f facts) report() contract.Status {
 	}
 	status.Warnings = append(status.Warnings, f.Warnings...)
 	status.Storage, status.Warnings = f.storage(status.Storage, status.Warnings)
+	status.Warnings = append(append(status.Warnings, f.memoryWarnings()...), f.certificateWarnings()...)
 	status.Healthy = f.Supervisor != nil && healthy(status)
 	return status
 }

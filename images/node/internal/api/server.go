@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"sandbar.dev/node/internal/memory"
 )
 
 const (
@@ -37,6 +39,8 @@ type Options struct {
 	Volume string
 	// Init tells what sandbar-init knows.
 	Init Init
+	// ControlGroups is where control groups are mounted. Default memory.Root.
+	ControlGroups string
 }
 
 // Server serves the contract.
@@ -50,6 +54,9 @@ type Server struct {
 
 // New makes a server; nothing is opened before [Server.Serve].
 func New(options Options) *Server {
+	if options.ControlGroups == "" {
+		options.ControlGroups = memory.Root
+	}
 	return &Server{options: options, changed: make(chan struct{})}
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"io"
+	"time"
 
 	"sandbar.dev/node/internal/component"
 	"sandbar.dev/node/internal/contract"
@@ -61,4 +62,6 @@ type Sources struct {
 	Kubeconfig func(ctx context.Context, server, name string) ([]byte, error)
 	// Images is the image store. Requests wait until it is set.
 	Images Images
+	// AuthoritiesEnd is until when the cluster's certificate authorities are valid; zero while that is not known.
+	AuthoritiesEnd time.Time
 }

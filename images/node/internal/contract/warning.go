@@ -25,6 +25,16 @@ const (
 	WarningDiskLow = "DiskLow"
 	// WarningDiskUnknown: the volume's space cannot be read.
 	WarningDiskUnknown = "DiskUnknown"
+	// WarningMemoryExhausted: the node's memory limit was reached, and the kernel ended processes for it.
+	WarningMemoryExhausted = "MemoryExhausted"
+	// WarningMemoryLow: the node will reach its memory limit before long.
+	WarningMemoryLow = "MemoryLow"
+	// WarningMemoryUnknown: what the node has of its memory cannot be read.
+	WarningMemoryUnknown = "MemoryUnknown"
+	// WarningAuthorityEnds: the cluster's certificate authorities will not be valid before long.
+	WarningAuthorityEnds = "AuthorityEnds"
+	// WarningAuthorityEnded: they are not valid any more.
+	WarningAuthorityEnded = "AuthorityEnded"
 	// WarningNodeUnreachable: sandbar-node does not answer; the report is sandbar-init's.
 	WarningNodeUnreachable = "NodeUnreachable"
 	// WarningInitUnreachable: sandbar-init does not answer, so its children's states are not known.
@@ -34,7 +44,7 @@ const (
 // UnhealthyCodes are the codes with which a node is not healthy, whatever its components say.
 func UnhealthyCodes() []string {
 	return []string{
-		WarningConfigInvalid, WarningDiskFull, WarningDiskUnknown, WarningNodeUnreachable,
-		WarningInitUnreachable,
+		WarningConfigInvalid, WarningDiskFull, WarningDiskUnknown, WarningAuthorityEnded,
+		WarningNodeUnreachable, WarningInitUnreachable,
 	}
 }

@@ -114,8 +114,18 @@ type Report struct {
 	Stopping bool `json:"stopping"`
 	// Children are the processes, in the order in which they are started.
 	Children []Child `json:"children"`
+	// OutOfMemory says that the node's memory limit was reached; nil if it never was.
+	OutOfMemory *OutOfMemory `json:"outOfMemory,omitempty"`
 	// Warnings are what was found when the host was prepared.
 	Warnings []Warning `json:"warnings"`
+}
+
+// OutOfMemory says that the kernel had to end processes because the node's memory limit was reached.
+type OutOfMemory struct {
+	// Times is how often, since sandbar-init began.
+	Times uint64 `json:"times"`
+	// Last is when it was the last time.
+	Last time.Time `json:"last"`
 }
 
 // Child returns the child of that name.

@@ -19,6 +19,8 @@ type machine struct {
 	grace    time.Duration
 	revision uint64
 	started  time.Time
+	// outOfMemory has no times while the node's memory limit was never reached.
+	outOfMemory initapi.OutOfMemory
 }
 
 // policy has the times that the machine goes by.
@@ -103,6 +105,8 @@ type (
 	eventStop struct{ grace *time.Duration }
 	// eventAlone says that no other process is left.
 	eventAlone struct{}
+	// eventOutOfMemory says how often the node's memory limit was reached since the one before.
+	eventOutOfMemory struct{ times uint64 }
 )
 
 // Actions.
@@ -164,6 +168,11 @@ func (m *machine) handle(now time.Time, event any) []any {
 		return m.onStop(now, e)
 	case eventTick:
 		return m.onTick(now)
+	case eventOutOfMemory:
+		m.outOfMemory.Times += e.times
+		m.outOfMemory.Last = now
+		m.revision++
+		return nil
 	case eventAlone:
 		if m.phase == phaseRest || m.phase == phaseKill {
 			m.phase = phaseDone
@@ -199,6 +208,9 @@ func (m *machine) report() initapi.Report {
 			seen.LastExit = &exit
 		}
 		report.Children = append(report.Children, seen)
+	}
+	if seen := m.outOfMemory; seen.Times > 0 {
+		report.OutOfMemory = &seen
 	}
 	return report
 }

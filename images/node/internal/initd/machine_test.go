@@ -273,3 +273,22 @@ func TestReadinessOfAnEarlierProcessDoesNotCount(t *testing.T) {
 		t.Errorf("revision went from %d to %d", revision, got)
 	}
 }
+
+func TestExhaustedMemoryIsCountedWithTheTimeOfTheLast(t *testing.T) {
+	b := newBench(t)
+	b.feed(eventBegin{})
+	if report := b.machine.report(); report.OutOfMemory != nil {
+		t.Errorf("it was never reached: %+v", report.OutOfMemory)
+	}
+	before := b.machine.revision
+	b.feed(eventOutOfMemory{times: 2})
+	b.now = b.now.Add(time.Minute)
+	b.feed(eventOutOfMemory{times: 1})
+	report := b.machine.report()
+	if got := report.OutOfMemory; got == nil || got.Times != 3 || !got.Last.Equal(b.now) {
+		t.Errorf("got %+v", got)
+	}
+	if report.Revision == before {
+		t.Error("whoever waits for a newer report is not told")
+	}
+}

@@ -120,6 +120,9 @@ func (s *Supervisor) Stop(grace *time.Duration) {
 	s.send(eventStop{grace: grace})
 }
 
+// OutOfMemory tells that the node's memory limit was reached so often, and that the kernel ended processes for it.
+func (s *Supervisor) OutOfMemory(times uint64) { s.send(eventOutOfMemory{times: times}) }
+
 // Report returns the present report, or waits for a newer one than after when wait is set. It ends with ctx.
 func (s *Supervisor) Report(ctx context.Context, wait bool, after uint64) (*initapi.Report, error) {
 	for {
