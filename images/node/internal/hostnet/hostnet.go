@@ -63,18 +63,19 @@ func Addresses() ([]Address, error) {
 	if err != nil {
 		return nil, fmt.Errorf("network interfaces: %w", err)
 	}
-	var all []Address
+	names := map[int]string{}
 	for _, link := range links {
-		addresses, err := netlink.AddrList(link, netlink.FAMILY_ALL)
-		if err != nil {
-			return nil, fmt.Errorf("addresses of %s: %w", link.Attrs().Name, err)
-		}
-		for _, address := range addresses {
-			if ip, ok := netip.AddrFromSlice(address.IP); ok {
-				all = append(all, Address{
-					IP: ip.Unmap(), Interface: link.Attrs().Name, Default: defaults[link.Attrs().Index],
-				})
-			}
+		names[link.Attrs().Index] = link.Attrs().Name
+	}
+	addresses, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("network addresses: %w", err)
+	}
+	var all []Address
+	for _, address := range addresses {
+		if ip, ok := netip.AddrFromSlice(address.IP); ok {
+			name, isDefault := names[address.LinkIndex], defaults[address.LinkIndex]
+			all = append(all, Address{IP: ip.Unmap(), Interface: name, Default: isDefault})
 		}
 	}
 	return all, nil

@@ -27,6 +27,7 @@ import (
 	"sandbar.dev/node/internal/components/ingress"
 	"sandbar.dev/node/internal/components/kubelet"
 	"sandbar.dev/node/internal/components/manifests"
+	"sandbar.dev/node/internal/components/network"
 	"sandbar.dev/node/internal/components/proxy"
 	"sandbar.dev/node/internal/components/scheduler"
 	"sandbar.dev/node/internal/components/storage"
@@ -110,7 +111,7 @@ func (n *node) components() ([]component.Component, error) {
 	var list []component.Component
 	for _, add := range []func() (component.Component, error){
 		n.etcd, n.apiServer, n.bootstrap, n.controllers, n.scheduler, n.attachDetach,
-		n.kubelet, n.proxy, n.dns, n.storage, n.ingressController, n.manifests,
+		n.kubelet, n.proxy, n.dns, n.storage, n.ingressController, n.manifests, n.uplink,
 	} {
 		one, err := add()
 		if err != nil {
@@ -338,6 +339,10 @@ func (n *node) manifests() (component.Component, error) {
 		options.Client, err = n.pki.RESTConfig(manifests.User)
 	}
 	return manifests.New(options), err
+}
+
+func (n *node) uplink() (component.Component, error) {
+	return network.New(n.address), nil
 }
 
 func (n *node) hasManifests() bool { return manifests.Any(n.config.Manifests.KustomizePaths) }
