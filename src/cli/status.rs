@@ -56,6 +56,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                     if let Some(record) = &found.record {
                         let file = cluster_file(context, &name);
                         cluster::of_users_files(&mut report, &record.spec.config, file.as_ref());
+                        cluster::next_commands(&mut report, &name, &record.spec);
+                        let (host, now) = (context.host(), (context.now)());
+                        report.warnings.extend(cluster::certificate_warning(&host, &name, &record.kubeconfig, now));
                     }
                     (Some(report), None)
                 }
@@ -92,7 +95,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         OutputFormat::Table => context.printer.text(&text(context, &report))?,
         format => context.printer.report(format, &report)?,
     }
-    if healthy { Ok(()) } else { Err(unhealthy(&name, &found, problem)) }
+    if healthy { Ok(()) } else { Err(unhealthy(&name, &found, node.as_ref(), problem)) }
 }
 
 /// The text of the cluster file, if it is this cluster's. One that cannot be read now says nothing of a node that runs.
@@ -102,9 +105,15 @@ fn cluster_file(context: &Context, name: &ClusterName) -> Option<ClusterFileText
     own.then_some(ClusterFileText { path: found.path, text: found.text })
 }
 
-fn unhealthy(name: &ClusterName, found: &Found, problem: Option<String>) -> Failure {
+fn unhealthy(name: &ClusterName, found: &Found, report: Option<&StatusReport>, problem: Option<String>) -> Failure {
     let problem = problem.unwrap_or_else(|| "it gives no reason".to_owned());
+    let network =
+        |node: &StatusReport| node.components.iter().any(|one| one.name == "network" && one.state == "degraded");
     let hint = match found.state {
+        Lifecycle::Running if report.is_some_and(network) => format!(
+            "`sandbar restart {name}` connects its network again; where the engine has taken it away, \
+             `sandbar up {name} --recreate`"
+        ),
         Lifecycle::Running => format!("`sandbar logs --cluster {name}` shows what its components say"),
         Lifecycle::Stopped => format!("`sandbar start {name}` starts it"),
         Lifecycle::Paused => format!("`sandbar unpause {name}` lets it go on"),

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::host::{Host, node_of};
 use super::{ClusterError, pause};
 use crate::kubeconfig::{self, Entry, KubeconfigError, Locations, MergeOptions, Merged, Unmerged, Waiting};
-use crate::node::Node;
+use crate::node::{Node, WarningReport};
 use crate::spec::ClusterName;
 use crate::store::KubeconfigRecord;
 
@@ -39,6 +40,29 @@ pub fn context_place(
         return Ok(Some(ContextPlace::Here));
     }
     Ok(kubeconfig::file_of(&locations.with(&noted.files), &name.resource())?.map(ContextPlace::File))
+}
+
+/// How long before its end the certificate in a kubeconfig is told of.
+const NEAR: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// A warning where the certificate in the kubeconfig lets its user in no more before long. What cannot be read says nothing.
+#[must_use]
+pub fn certificate_warning(
+    host: &Host<'_>,
+    name: &ClusterName,
+    noted: &KubeconfigRecord,
+    now: Timestamp,
+) -> Option<WarningReport> {
+    let locations = host.locations().ok()?.with(&noted.files);
+    let (file, entry) = kubeconfig::entry_of(&locations, &name.resource()).ok()??;
+    let end = kubeconfig::ends_before(&entry, now.checked_add(NEAR).ok()?)?;
+    let verb = if end > now { "ends" } else { "ended" };
+    let (file, date) = (file.display(), end.strftime("%F %H:%M UTC"));
+    Some(WarningReport {
+        code: "KubeconfigCertificateEnds".to_owned(),
+        message: format!("the certificate in {file} {verb} on {date}, and kubectl is refused from then on"),
+        hint: format!("`sandbar kubeconfig merge {name}` puts a new one there"),
+    })
 }
 
 /// Merges a running cluster into the kubeconfig and makes its context the current one.

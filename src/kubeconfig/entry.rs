@@ -56,44 +56,14 @@ pub enum EntryError {
 impl Entry {
     /// The entry behind the current context (or else the only one) of a kubeconfig that `sandbarctl kubeconfig` printed.
     pub fn parse(kubeconfig: &str) -> Result<Self, EntryError> {
-        let file: File = serde_saphyr::from_str(kubeconfig)
-            .map_err(|error| EntryError::Unreadable { line: error.location().map_or(0, |at| at.line()) })?;
-        let missing = |what: String| EntryError::Missing { what };
-        let wanted = file.current_context.filter(|name| !name.is_empty());
-        let context = match (&wanted, file.contexts.as_slice()) {
-            (Some(name), all) => {
-                all.iter().find(|context| &context.name == name).ok_or_else(|| missing(format!("context {name}")))?
-            }
-            (None, [only]) => only,
-            (None, _) => return Err(missing("current context".to_owned())),
-        };
-        let (cluster, user) = (&context.context.cluster, &context.context.user);
-        let cluster = &file
-            .clusters
-            .iter()
-            .find(|candidate| &candidate.name == cluster)
-            .ok_or_else(|| missing(format!("cluster {cluster}")))?
-            .cluster;
-        let user = &file
-            .users
-            .iter()
-            .find(|candidate| &candidate.name == user)
-            .ok_or_else(|| missing(format!("user {user}")))?
-            .user;
-        if cluster.server.is_empty() {
-            return Err(missing("server".to_owned()));
-        }
-        let entry = Self {
-            name: context.name.clone(),
-            server: cluster.server.clone(),
-            certificate_authority_data: cluster.certificate_authority_data.clone(),
-            client_certificate_data: user.client_certificate_data.clone(),
-            client_key_data: user.client_key_data.clone(),
-        };
-        entry.certificate_authority()?;
-        entry.client_certificate()?;
-        entry.client_key()?;
-        Ok(entry)
+        let file = File::parse(kubeconfig)?;
+        let wanted = file.current_context.as_deref().filter(|name| !name.is_empty());
+        file.entry(wanted)
+    }
+
+    /// The entry behind that context of a kubeconfig, which has to be complete in it.
+    pub fn of_context(kubeconfig: &str, name: &str) -> Result<Self, EntryError> {
+        File::parse(kubeconfig)?.entry(Some(name))
     }
 
     /// The cluster's CA certificates as PEM.
@@ -152,6 +122,52 @@ struct File {
     current_context: Option<String>,
 }
 
+impl File {
+    fn parse(kubeconfig: &str) -> Result<Self, EntryError> {
+        serde_saphyr::from_str(kubeconfig)
+            .map_err(|error| EntryError::Unreadable { line: error.location().map_or(0, |at| at.line()) })
+    }
+
+    /// The entry behind a context, or else the only one.
+    fn entry(&self, wanted: Option<&str>) -> Result<Entry, EntryError> {
+        let missing = |what: String| EntryError::Missing { what };
+        let context = match (wanted, self.contexts.as_slice()) {
+            (Some(name), all) => {
+                all.iter().find(|context| context.name == name).ok_or_else(|| missing(format!("context {name}")))?
+            }
+            (None, [only]) => only,
+            (None, _) => return Err(missing("current context".to_owned())),
+        };
+        let (cluster, user) = (&context.context.cluster, &context.context.user);
+        let cluster = &self
+            .clusters
+            .iter()
+            .find(|candidate| &candidate.name == cluster)
+            .ok_or_else(|| missing(format!("cluster {cluster}")))?
+            .cluster;
+        let user = &self
+            .users
+            .iter()
+            .find(|candidate| &candidate.name == user)
+            .ok_or_else(|| missing(format!("user {user}")))?
+            .user;
+        if cluster.server.is_empty() {
+            return Err(missing("server".to_owned()));
+        }
+        let entry = Entry {
+            name: context.name.clone(),
+            server: cluster.server.clone(),
+            certificate_authority_data: cluster.certificate_authority_data.clone(),
+            client_certificate_data: user.client_certificate_data.clone(),
+            client_key_data: user.client_key_data.clone(),
+        };
+        entry.certificate_authority()?;
+        entry.client_certificate()?;
+        entry.client_key()?;
+        Ok(entry)
+    }
+}
+
 #[derive(Deserialize)]
 struct NamedCluster {
     name: String,
@@ -175,7 +191,9 @@ struct NamedContext {
 
 #[derive(Deserialize)]
 struct Context {
+    #[serde(default)]
     cluster: String,
+    #[serde(default)]
     user: String,
 }
 

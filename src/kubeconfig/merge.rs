@@ -159,6 +159,15 @@ pub fn file_of(locations: &Locations, name: &str) -> Result<Option<PathBuf>, Kub
     Ok(locations.files().iter().find(holds).cloned())
 }
 
+/// The entry of that name and its file, where the first file that has its context has all of it.
+pub fn entry_of(locations: &Locations, name: &str) -> Result<Option<(PathBuf, Entry)>, KubeconfigError> {
+    let texts = Texts::read(locations.files())?;
+    let holds = |file: &&PathBuf| texts.contents(file).contexts.iter().any(|context| context == name);
+    let found = locations.files().iter().find(holds).and_then(|file| Some((file, texts.files.get(file)?)));
+    // An entry that is not as ours are is the user's own affair.
+    Ok(found.and_then(|(file, (text, _))| Some((file.clone(), Entry::of_context(text, name).ok()?))))
+}
+
 /// Changes a file each.
 type Plan<'a> = BTreeMap<PathBuf, Vec<Change<'a>>>;
 

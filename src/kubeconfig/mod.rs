@@ -5,6 +5,7 @@
 
 pub mod edit;
 mod entry;
+mod expiry;
 mod file;
 mod locations;
 mod lock;
@@ -17,9 +18,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use entry::{Entry, EntryError};
+pub use expiry::ends_before;
 pub use locations::Locations;
 pub use lock::{Waiting, lock_path};
-pub use merge::{MergeOptions, Merged, Unmerged, check, current_context, file_of, merge, unmerge};
+pub use merge::{MergeOptions, Merged, Unmerged, check, current_context, entry_of, file_of, merge, unmerge};
 
 use edit::EditError;
 

@@ -196,3 +196,58 @@ fn relative_files_of_a_list_are_found_from_another_folder() {
     assert!(rm.status.success(), "{}", sandbox.show(&rm));
     assert!(!sandbox.path("mine.yaml").exists(), "it held nothing else");
 }
+
+/// An authority and a certificate of its that ends in so many days, both base64 of PEM.
+fn certificate_for(days: i64) -> (String, String) {
+    use base64::Engine as _;
+    use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+    let encode = |pem: String| base64::engine::general_purpose::STANDARD.encode(pem);
+    let key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new(vec!["cluster".to_owned()]).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let pem = authority.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(authority, key);
+    let mut user = CertificateParams::new(Vec::new()).unwrap();
+    user.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let end = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(days * 24);
+    user.not_after = std::time::SystemTime::from(end).into();
+    let user = user.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().pem();
+    (encode(pem), encode(user))
+}
+
+#[test]
+fn a_certificate_that_ends_is_told_with_what_renews_it() {
+    let sandbox = Sandbox::new();
+    sandbox.succeed(&["up", "edge"]);
+    let good = sandbox.kubeconfig();
+    let with = |days: i64| {
+        let (authority, user) = certificate_for(days);
+        let of_line = |line: &str| match line.split_once("-data: ") {
+            Some((key, _)) if key.ends_with("certificate-authority") => format!("{key}-data: {authority}\n"),
+            Some((key, _)) if key.ends_with("client-certificate") => format!("{key}-data: {user}\n"),
+            _ => format!("{line}\n"),
+        };
+        sandbox.write(".kube/config", &good.lines().map(of_line).collect::<String>());
+        let warning = |line: &&str| line.starts_with("warning:");
+        let shown = sandbox.succeed(&["status", "edge"]);
+        shown
+            .lines()
+            .filter(warning)
+            .map(|line| line.split_once(" on ").map_or(line, |(before, _)| before).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let file = sandbox.path(".kube/config");
+    let file = file.display();
+    assert_eq!(with(31), Vec::<String>::new());
+    assert_eq!(with(29), [format!("warning: the certificate in {file} ends")]);
+    assert_eq!(with(-1), [format!("warning: the certificate in {file} ended")]);
+    let report: serde_json::Value =
+        serde_json::from_str(&sandbox.succeed(&["status", "edge", "--output", "json"])).unwrap();
+    let warning = &report["node"]["warnings"][0];
+    assert_eq!(warning["code"], "KubeconfigCertificateEnds");
+    assert_eq!(warning["hint"], "`sandbar kubeconfig merge edge` puts a new one there");
+    // What the hint says helps.
+    sandbox.succeed(&["kubeconfig", "merge", "edge"]);
+    assert_eq!(sandbox.kubeconfig(), good);
+    assert!(!sandbox.succeed(&["status", "edge"]).contains("warning:"));
+}
