@@ -63,6 +63,8 @@ requirements() {
 		command:haproxy haproxy is what the ingress controller's tests drive
 		command:nft nftables is what the network's tests drive
 		command:ip iproute2 makes network namespaces for tests
+		command:mkfs.ext4 e2fsprogs makes the disk whose power the tests cut
+		command:losetup mount makes a disk of a file for it
 		command:ssh openssh-client reaches engines on other machines
 		file:/usr/sbin/sshd openssh-server sshd is started by the tests, privately, as another machine's
 		END
