@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 )
@@ -16,6 +17,13 @@ type Address struct {
 	Interface string
 	// Default says that the IPv4 default route leaves through its interface.
 	Default bool
+}
+
+// mayBeTheNodes says whether others may reach the node by the address: it is none of the node's own interfaces, which are the
+// loopback one, the ends of pods' (package cni: the plugin ptp names them so) and that of the cluster's DNS server.
+func (a Address) mayBeTheNodes() bool {
+	own := a.Interface == "lo" || strings.HasPrefix(a.Interface, "veth") || strings.HasPrefix(a.Interface, "sandbar-")
+	return a.IP.Is4() && a.IP.IsGlobalUnicast() && !own
 }
 
 // NodeAddress is the address by which the node is known in its cluster: the first global one of the interface with the
@@ -36,7 +44,7 @@ func NodeAddress(fallback netip.Addr) (netip.Addr, error) {
 func choose(addresses []Address) netip.Addr {
 	var other netip.Addr
 	for _, address := range addresses {
-		if !address.IP.Is4() || !address.IP.IsGlobalUnicast() || address.Interface == "lo" {
+		if !address.mayBeTheNodes() {
 			continue
 		}
 		if address.Default {

@@ -23,6 +23,7 @@ func TestChoose(t *testing.T) {
 			address("fe80::1", "eth0", true), address("169.254.3.4", "eth0", true), address("10.88.0.2", "eth0", true),
 		}, "10.88.0.2"},
 		"no default route":  {[]Address{address("10.44.0.0", "lo", false), address("192.168.1.2", "eth1", false)}, "192.168.1.2"},
+		"nothing but pods'": {[]Address{address("10.42.0.1", "veth12ab", false), address("10.43.0.10", "sandbar-dns", false)}, ""},
 		"nothing but local": {[]Address{address("127.0.0.1", "lo", false), address("::1", "lo", false)}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -342,7 +342,7 @@ func (n *node) manifests() (component.Component, error) {
 }
 
 func (n *node) uplink() (component.Component, error) {
-	return network.New(n.address), nil
+	return network.New(n.address, n.config.Node.NodeIP != ""), nil
 }
 
 func (n *node) hasManifests() bool { return manifests.Any(n.config.Manifests.KustomizePaths) }

@@ -23,6 +23,8 @@ const Name = "network"
 // Network is the component.
 type Network struct {
 	node netip.Addr
+	// pinned says that the address is the user's wish.
+	pinned bool
 
 	mu     sync.Mutex
 	uplink hostnet.Uplink
@@ -33,8 +35,8 @@ var (
 	_ component.HealthChecker = (*Network)(nil)
 )
 
-// New makes the component for the node's address.
-func New(node netip.Addr) *Network { return &Network{node: node} }
+// New makes the component for the node's address. A pinned one stays the node's whatever addresses the machine has.
+func New(node netip.Addr, pinned bool) *Network { return &Network{node: node, pinned: pinned} }
 
 // Name is "network".
 func (*Network) Name() string { return Name }
@@ -58,7 +60,8 @@ func (n *Network) Run(ctx context.Context, ready func()) error {
 	n.mu.Unlock()
 	ready()
 	for {
-		if moved := (*hostnet.MovedError)(nil); errors.As(uplink.Check(), &moved) {
+		moved := (*hostnet.MovedError)(nil)
+		if !n.pinned && errors.As(uplink.Check(), &moved) {
 			return moved
 		}
 		select {

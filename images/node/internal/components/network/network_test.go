@@ -57,12 +57,12 @@ func TestInNamespaceDownAndUpAndElsewhere(t *testing.T) {
 	must(err)
 	must(netlink.AddrAdd(link, address))
 	route := func() error {
-		return netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: []byte{10, 89, 0, 1}})
+		return netlink.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: []byte{10, 89, 0, 1}})
 	}
 	must(route())
 
 	// The check is asked for by events alone.
-	supervisor, err := component.New([]component.Component{New(netip.MustParseAddr("10.89.0.2"))},
+	supervisor, err := component.New([]component.Component{New(netip.MustParseAddr("10.89.0.2"), false)},
 		component.Options{CheckInterval: time.Hour, RetryInterval: time.Hour})
 	must(err)
 	ended := make(chan error, 1)
@@ -99,6 +99,7 @@ func TestInNamespaceDownAndUpAndElsewhere(t *testing.T) {
 	other, err := netlink.ParseAddr("10.89.0.3/24")
 	must(err)
 	must(netlink.AddrAdd(link, other))
+	must(route())
 	moved := (*hostnet.MovedError)(nil)
 	if err := <-ended; !errors.As(err, &moved) || moved.To.String() != "10.89.0.3" {
 		t.Errorf("it ended with %v", err)
