@@ -10,6 +10,10 @@ use super::{StoreError, file};
 use crate::platform;
 use crate::spec::ClusterName;
 
+/// How often a lock that is held is tried again. Waiting in the kernel could not be given up: the thread that does it would
+/// hold up the end of its runtime, and have the lock for a moment when nobody wants it any more.
+const AGAIN: Duration = Duration::from_millis(10);
+
 /// A lock of one file; dropping it lets go. The kernel lets go, too, when the process ends in whatever way.
 #[derive(Debug)]
 pub struct FileLock {
@@ -63,14 +67,12 @@ impl FileLock {
                         waiting(&holder);
                         told = true;
                     }
-                    let left = timeout.saturating_sub(started.elapsed());
-                    let waiter = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
-                    match tokio::time::timeout(left, waiter).await {
-                        Ok(Ok(Ok(locked))) => file = locked,
-                        Ok(Ok(Err(error))) => return Err(fail("lock")(error).into()),
-                        Ok(Err(ended)) => return Err(fail("lock")(std::io::Error::other(ended)).into()),
-                        Err(_) => return Err(LockError::Held { path, holder, waited: started.elapsed() }),
+                    let waited = started.elapsed();
+                    if waited >= timeout {
+                        return Err(LockError::Held { path, holder, waited });
                     }
+                    tokio::time::sleep(AGAIN.min(timeout.saturating_sub(waited))).await;
+                    continue;
                 }
             }
             // Whoever held it may have removed the file with what it was for: then this lock is of a file that nobody sees.

@@ -217,8 +217,6 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::spec::ClusterSpec;
 
@@ -298,11 +296,31 @@ mod tests {
         // As when its process is killed: nobody removes the file.
         drop(owner);
         assert!(!store.is_owned(&name).unwrap());
-        // Who waited for it in vain above has it for a moment yet.
-        let begun = Instant::now();
-        while std::fs::read_dir(store.dirs().locks()).unwrap().next().is_some() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "the file stays");
-            store.delete(&name).unwrap();
-        }
+        store.delete(&name).unwrap();
+        assert!(std::fs::read_dir(store.dirs().locks()).unwrap().next().is_none(), "the file is gone with its owner");
+    }
+
+    #[test]
+    fn who_waited_in_vain_leaves_nothing_that_still_waits() {
+        let (_home, store) = store();
+        let name: ClusterName = "edge".parse().unwrap();
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let holder = runtime();
+        let held = holder.block_on(store.lock(&name, "up", Duration::ZERO, &mut |_| ())).unwrap();
+        let (done, ended) = std::sync::mpsc::channel();
+        let other = std::thread::spawn({
+            let (store, name) = (store.clone(), name.clone());
+            move || {
+                let runtime = runtime();
+                let lock = runtime.block_on(store.lock(&name, "rm", Duration::from_millis(50), &mut |_| ()));
+                // It waits for what runs on its threads.
+                drop(runtime);
+                done.send(lock.is_err()).unwrap();
+            }
+        });
+        let in_vain = ended.recv_timeout(Duration::from_secs(10));
+        drop(held);
+        other.join().unwrap();
+        assert_eq!(in_vain, Ok(true), "the runtime ends while the lock is held");
     }
 }
