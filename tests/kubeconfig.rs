@@ -3,15 +3,21 @@
 //! The test binary runs itself again as the processes that edit (`edit FILE NAME COUNT`).
 #![expect(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test without the test harness")]
 
-use std::collections::BTreeSet;
+#[path = "support/random.rs"]
+mod random;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use random::Random;
 use sandbar::kubeconfig::edit::inspect;
 use sandbar::kubeconfig::{
     Entry, KubeconfigError, Locations, MergeOptions, Merged, Unmerged, Waiting, current_context, lock_path, merge,
@@ -24,18 +30,19 @@ const MINE: &str = "# mine\nkind: Config\nclusters: []\ncontexts:\n- name: work\
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [command, file, name, count] = arguments.as_slice()
+    if let [command, file, name, count, left @ ..] = arguments.as_slice()
         && command == "edit"
     {
-        return edit_for_long(Path::new(file), name, count.parse().expect("a count"));
+        return edit_for_long(Path::new(file), name, count.parse().expect("a count"), left);
     }
     let with_kubectl = kubectl().is_some();
     if !with_kubectl {
         eprintln!("skipped, since kubectl is not installed: what is tested against kubectl");
     }
     let trials = vec![
-        trial("many_processes_that_are_killed_lose_nothing", many_processes),
-        trial("edits_beside_kubectl_lose_nothing", beside_kubectl).with_ignored_flag(!with_kubectl),
+        trial("many_processes_that_are_killed_lose_nothing_beside_kubectl", storm),
+        trial("an_edit_that_is_undone_is_done_again", undone),
+        trial("two_that_choose_the_current_context_do_not_fight", chosen),
         trial("a_lock_of_kubectl_is_waited_for_and_never_removed", held_lock),
         trial("a_lock_that_a_killed_process_left_is_removed", left_lock),
         trial("a_new_file_is_private_and_goes_when_it_is_empty", new_file),
@@ -91,37 +98,65 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The process that edits: merges, removes and finally merges again an entry of its own, and says each thing it did.
-fn edit_for_long(file: &Path, name: &str, count: usize) -> ExitCode {
+/// The process that edits: takes out what the one before it left, then merges an entry of its own after the other, each time
+/// taking the one before out again. It says each thing that it did, `put NAME BEGUN DONE` and `took NAME BEGUN DONE`, and before
+/// it takes something out, `takes NAME`; `missed NAME` where that was not there.
+fn edit_for_long(file: &Path, name: &str, count: usize, left: &[String]) -> ExitCode {
     let locations = only(file);
     let options = MergeOptions { make_current: false, timeout: Duration::from_mins(2) };
-    for round in 0..count {
-        let kept = format!("{name}-{round}");
-        let passing = format!("{name}-passing");
-        let mut silent = |_: &Waiting| {};
-        let done = merge(&locations, &entry(&passing), options, &mut silent)
-            .and_then(|_| merge(&locations, &entry(&kept), options, &mut silent))
-            .and_then(|_| unmerge(&locations, &passing, &[], options.timeout, &mut silent));
-        if let Err(error) = done {
-            eprintln!("{name}: {error:?}");
-            return ExitCode::FAILURE;
-        }
+    let put = |own: &str| -> Result<(), KubeconfigError> {
+        let begun = now();
+        merge(&locations, &entry(own), options, &mut |_| {})?;
         // Only what was said is promised: whoever is killed before has promised nothing.
-        println!("{kept}");
+        println!("put {own} {begun} {}", now());
+        Ok(())
+    };
+    let take = |own: &str| -> Result<(), KubeconfigError> {
+        println!("takes {own}");
+        let begun = now();
+        let taken = unmerge(&locations, own, &[], options.timeout, &mut |_| {})?;
+        if taken.files.is_empty() {
+            println!("missed {own}");
+        }
+        println!("took {own} {begun} {}", now());
+        Ok(())
+    };
+    let edit = || -> Result<(), KubeconfigError> {
+        left.iter().try_for_each(|left| take(left))?;
+        for round in 0..count {
+            put(&format!("{name}-{round}"))?;
+            if let Some(before) = round.checked_sub(1) {
+                take(&format!("{name}-{before}"))?;
+            }
+        }
+        Ok(())
+    };
+    match edit() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error:?}");
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::SUCCESS
+}
+
+/// The time that all processes share, in nanoseconds.
+fn now() -> u128 {
+    std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test's own helper")]
-fn editor(file: &Path, name: &str, count: usize) -> std::process::Child {
+fn editor(file: &Path, name: &str, count: usize, left: &[String]) -> std::process::Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["edit".as_ref(), file.as_os_str(), name.as_ref(), count.to_string().as_ref()])
+        .args(left)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()
 }
 
-fn promised(child: &mut std::process::Child) -> Vec<String> {
+/// What an editor said before it ended.
+fn said(child: &mut std::process::Child) -> Vec<String> {
     let mut text = String::new();
     child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     // The last line of a killed process may be cut.
@@ -129,47 +164,227 @@ fn promised(child: &mut std::process::Child) -> Vec<String> {
     whole.lines().map(str::to_owned).collect()
 }
 
-/// A generator of numbers that needs no crate (Numerical Recipes' linear congruence).
-struct Random(u64);
+/// When something was begun and done.
+type Span = (u128, u128);
 
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
+/// What editors promised: what has to be in the file and what must not be there.
+#[derive(Default)]
+struct Promises {
+    edits: usize,
+    there: BTreeMap<String, Span>,
+    gone: BTreeMap<String, Span>,
+    /// What somebody has begun to take out, with when it was put in; none where somebody else, who was killed, had begun that
+    /// before, so that it may be out already.
+    taken: BTreeMap<String, Option<Span>>,
+    /// What was not there when it was to be taken out.
+    missed: Vec<(String, Span)>,
+}
+
+impl Promises {
+    fn note(&mut self, line: &str) {
+        let mut words = line.split(' ');
+        let (what, name) = (words.next().unwrap(), words.next().unwrap().to_owned());
+        let mut span = || (words.next().unwrap().parse().unwrap(), words.next().unwrap().parse().unwrap());
+        match what {
+            "put" => _ = self.there.insert(name, span()),
+            "takes" => {
+                let span = self.there.remove(&name);
+                self.taken.insert(name, span);
+            }
+            "missed" => {
+                let span = self.taken.remove(&name).flatten();
+                self.missed.extend(span.map(|span| (name, span)));
+            }
+            "took" => {
+                self.taken.remove(&name);
+                self.gone.insert(name, span());
+            }
+            other => panic!("an editor said {other}"),
+        }
+        self.edits += usize::from(["put", "took"].contains(&what));
+    }
+
+    /// What is, or may be, in the file by an editor of that name.
+    fn left(&self, editor: &str) -> Vec<String> {
+        self.there.keys().chain(self.taken.keys()).filter(|name| name.starts_with(editor)).cloned().collect()
+    }
+
+    /// What the file does not keep, with when it was done.
+    fn broken(&self, contexts: &[String]) -> Vec<(String, Span)> {
+        let lost = self.there.iter().filter(|(name, _)| !contexts.contains(name));
+        let back = self.gone.iter().filter(|(name, _)| contexts.contains(name));
+        let broken = lost.chain(back).map(|(name, span)| (name.clone(), *span));
+        broken.chain(self.missed.iter().cloned()).collect()
     }
 }
 
-fn many_processes(folder: &Path) {
+/// A thousand edits by sixteen processes at a time, two of three of which are killed at some moment, while kubectl edits the
+/// same file and a reader looks at it again and again.
+fn storm(folder: &Path) {
+    const EDITS: usize = 1000;
     let file = folder.join("config");
     fs::write(&file, MINE).unwrap();
-    let mut random = Random(u64::from(std::process::id()));
-    let mut expected = BTreeSet::new();
-    let started = Instant::now();
-    let mut killed = 0;
-    for wave in 0..4 {
-        let mut children: Vec<_> = (0..16).map(|process| editor(&file, &format!("w{wave}-p{process}"), 6)).collect();
-        // Twelve of sixteen are killed, each at a moment of its own; where they are at that moment is left to chance.
-        for child in children.iter_mut().take(12) {
-            std::thread::sleep(Duration::from_millis(random.below(40)));
-            child.kill().unwrap();
+    let begun = Instant::now();
+    let mut random = Random::new();
+    let (mut kubectls, editors): (Random, [Random; 16]) = (random.branch(), std::array::from_fn(|_| random.branch()));
+    let (promises, killed, looks) = (Mutex::new(Promises::default()), AtomicUsize::new(0), AtomicUsize::new(0));
+    let over = || promises.lock().unwrap().edits >= EDITS;
+    // kubectl empties the file before it writes it again; only then may a reader find less than a whole one.
+    let kubectl_runs = Mutex::new(());
+    let by_kubectl = std::thread::scope(|scope| {
+        for (slot, mut random) in editors.into_iter().enumerate() {
+            let (file, killed, promises, over) = (&file, &killed, &promises, &over);
+            scope.spawn(move || {
+                for life in 0.. {
+                    if over() {
+                        break;
+                    }
+                    let left = promises.lock().unwrap().left(&format!("s{slot}-"));
+                    let mut child = editor(file, &format!("s{slot}-l{life}"), 6, &left);
+                    let dies = random.below(3) != 0;
+                    if dies {
+                        // The moment of its death is left to chance.
+                        std::thread::sleep(Duration::from_millis(random.below(800)));
+                        child.kill().unwrap();
+                    }
+                    let said = said(&mut child);
+                    let status = child.wait().unwrap();
+                    assert!(dies || status.success(), "an editor that was not killed failed");
+                    killed.fetch_add(usize::from(!status.success()), Ordering::Relaxed);
+                    let mut promises = promises.lock().unwrap();
+                    for line in &said {
+                        promises.note(line);
+                    }
+                }
+            });
         }
-        for (index, mut child) in children.into_iter().enumerate() {
-            expected.extend(promised(&mut child));
-            let status = child.wait().unwrap();
-            killed += usize::from(!status.success());
-            assert!(index < 12 || status.success(), "an editor that was not killed failed");
-        }
-    }
-    assert!(killed > 0, "no process was killed in the middle");
-    let text = fs::read_to_string(&file).unwrap();
-    let contents = inspect(&text).expect("the file is whole");
-    let lost: Vec<_> = expected.iter().filter(|name| !contents.contexts.contains(name)).collect();
-    assert!(lost.is_empty(), "lost {lost:?}, killed {killed} processes");
-    assert!(text.starts_with("# mine\nkind: Config\n"), "{text}");
-    assert_eq!(contents.current.as_deref(), Some("work"));
+        scope.spawn(|| {
+            while !over() {
+                let text = {
+                    let _kubectl_waits = kubectl_runs.lock().unwrap();
+                    fs::read_to_string(&file).unwrap()
+                };
+                let contents = inspect(&text).expect("the file is whole at each moment");
+                assert!(contents.contexts.contains(&"work".to_owned()), "{text}");
+                looks.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let kubectl_edits = scope.spawn(|| {
+            let mut written = Vec::new();
+            let Some(kubectl) = kubectl() else { return written };
+            for round in 0.. {
+                if over() {
+                    break;
+                }
+                let name = format!("kubectl-{round}");
+                // kubectl does not wait for the lock but fails, and then has changed nothing.
+                let arguments = ["config", "set-context", &name, "--cluster=c", "--user=u"];
+                let alone = kubectl_runs.lock().unwrap();
+                let begun = now();
+                if run_kubectl(&kubectl, &file, &arguments).status.success() {
+                    written.push((name, (begun, now())));
+                    drop(alone);
+                    std::thread::sleep(Duration::from_millis(kubectls.below(400)));
+                }
+            }
+            written
+        });
+        kubectl_edits.join().unwrap()
+    });
+    let (promises, killed, looks) = (promises.into_inner().unwrap(), killed.into_inner(), looks.into_inner());
+    let contents = inspect(&fs::read_to_string(&file).unwrap()).expect("the file is whole");
+    let broken = promises.broken(&contents.contexts);
+    eprintln!(
+        "{} edits, {killed} processes killed, {} edits by kubectl, {looks} looks, {} edits lost, {:?}",
+        promises.edits,
+        by_kubectl.len(),
+        broken.len(),
+        begun.elapsed(),
+    );
+    assert!(killed > 10, "{killed} processes were killed in the middle");
+    // A kubectl that was held up for longer than an edit is looked after may undo it all the same; nobody else may.
+    let by_kubectl_alone =
+        |(_, (_, done)): &(String, Span)| by_kubectl.iter().any(|(_, (from, to))| (from..to).contains(&done));
+    let by_others: Vec<_> = broken.iter().filter(|edit| !by_kubectl_alone(edit)).collect();
+    assert!(by_others.is_empty(), "{by_others:?} is not so, while kubectl ran {by_kubectl:?}");
+    let lost: Vec<_> = by_kubectl.iter().filter(|(name, _)| !contents.contexts.contains(name)).collect();
+    assert!(lost.is_empty(), "kubectl's own edits are lost: {lost:?}");
+    assert!(contents.contexts.contains(&"work".to_owned()) && contents.current.as_deref() == Some("work"));
     // Whoever comes next cleans up after the killed ones.
     put(&only(&file), "last").unwrap();
-    assert_eq!(names(folder), ["config"], "after {:?}", started.elapsed());
+    assert_eq!(names(folder), ["config"]);
+}
+
+/// What a kubectl does that read the file before somebody else's edit: it writes what it read, under its lock, some time after
+/// `edited` holds of the file's text. Returns how often it did that.
+fn undo(file: &Path, read: &str, edited: impl Fn(&str) -> bool, times: usize) -> usize {
+    let begun = Instant::now();
+    for done in 0..times {
+        while !edited(&fs::read_to_string(file).unwrap_or_default()) {
+            if begun.elapsed() > Duration::from_secs(5) {
+                return done;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        while fs::OpenOptions::new().write(true).create_new(true).open(lock_path(file)).is_err() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        fs::write(file, read).unwrap();
+        fs::remove_file(lock_path(file)).unwrap();
+    }
+    times
+}
+
+fn undone(folder: &Path) {
+    let file = folder.join("config");
+    fs::write(&file, MINE).unwrap();
+    let has = |text: &str| text.contains("sandbar-a");
+    let (merged, times) = std::thread::scope(|scope| {
+        let kubectl = scope.spawn(|| undo(&file, MINE, has, 2));
+        (put(&only(&file), "sandbar-a").unwrap(), kubectl.join().unwrap())
+    });
+    assert_eq!((times, merged.changed, merged.switched_from), (2, true, Some(Some("work".to_owned()))));
+    assert_eq!(merged.current.as_deref(), Some("sandbar-a"));
+    let with_it = fs::read_to_string(&file).unwrap();
+    assert_eq!(inspect(&with_it).unwrap().current.as_deref(), Some("sandbar-a"));
+
+    let (unmerged, times) = std::thread::scope(|scope| {
+        let kubectl = scope.spawn(|| undo(&file, &with_it, |text| !text.is_empty() && !has(text), 2));
+        (take(&only(&file), "sandbar-a", &["work"]).unwrap(), kubectl.join().unwrap())
+    });
+    assert_eq!((times, unmerged.files), (2, vec![file.clone()]));
+    assert_eq!(fs::read_to_string(&file).unwrap(), MINE);
+
+    // What is undone each time is not said to be done.
+    let error = std::thread::scope(|scope| {
+        let other = scope.spawn(|| undo(&file, MINE, has, 9));
+        let error = put(&only(&file), "sandbar-a").unwrap_err();
+        assert_eq!(other.join().unwrap(), 9);
+        error
+    });
+    assert_eq!(
+        error.to_string(),
+        format!("kubeconfig {} is changed back by another program each time", file.display())
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), MINE);
+    assert_eq!(names(folder), ["config"]);
+}
+
+fn chosen(folder: &Path) {
+    let file = folder.join("config");
+    fs::write(&file, MINE).unwrap();
+    put(&only(&file), "sandbar-a").unwrap();
+    // Two that make theirs the current one do not fight for it: the later one wins.
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| put(&only(&file), "sandbar-b").unwrap());
+        let second = scope.spawn(|| put(&only(&file), "sandbar-c").unwrap());
+        assert!(first.join().unwrap().changed && second.join().unwrap().changed);
+    });
+    let contents = inspect(&fs::read_to_string(&file).unwrap()).unwrap();
+    let current = contents.current.unwrap();
+    assert!(["sandbar-b", "sandbar-c"].contains(&current.as_str()), "{current}");
+    assert!(["sandbar-a", "sandbar-b", "sandbar-c"].iter().all(|name| contents.contexts.contains(&(*name).to_owned())));
 }
 
 /// This machine's, or else the node's, which runs anywhere.
@@ -183,30 +398,6 @@ fn kubectl() -> Option<PathBuf> {
 #[expect(clippy::disallowed_methods, reason = "kubectl is what is tested against")]
 fn run_kubectl(kubectl: &Path, kubeconfig: &Path, arguments: &[&str]) -> std::process::Output {
     Command::new(kubectl).args(arguments).env_clear().env("KUBECONFIG", kubeconfig).output().unwrap()
-}
-
-fn beside_kubectl(folder: &Path) {
-    let kubectl = kubectl().expect("kubectl is installed");
-    let file = folder.join("config");
-    fs::write(&file, MINE).unwrap();
-    let mut children: Vec<_> = (0..4).map(|process| editor(&file, &format!("p{process}"), 8)).collect();
-    let mut written = Vec::new();
-    for round in 0..10 {
-        let name = format!("kubectl-{round}");
-        // kubectl does not wait for the lock but fails, and then has changed nothing.
-        let arguments = ["config", "set-context", &name, "--cluster=c", "--user=u"];
-        if run_kubectl(&kubectl, &file, &arguments).status.success() {
-            written.push(name);
-        }
-    }
-    for child in &mut children {
-        written.extend(promised(child));
-        assert!(child.wait().unwrap().success());
-    }
-    let contents = inspect(&fs::read_to_string(&file).unwrap()).unwrap();
-    let lost: Vec<_> = written.iter().filter(|name| !contents.contexts.contains(name)).collect();
-    assert!(lost.is_empty(), "lost {lost:?}");
-    assert_eq!(names(folder), ["config"]);
 }
 
 fn kubectl_reads(folder: &Path) {

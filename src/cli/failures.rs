@@ -439,6 +439,10 @@ impl From<KubeconfigError> for Failure {
             KubeconfigError::ReadOnly { .. } | KubeconfigError::Io { .. } => {
                 "make it writable, or use another one with --kubeconfig FILE".to_owned()
             }
+            KubeconfigError::Undone { .. } => {
+                "find the program that writes it (one that synchronises files?), or use another file with --kubeconfig FILE"
+                    .to_owned()
+            }
             KubeconfigError::Locked { path, .. } => {
                 format!("if no kubectl or sandbar runs, remove it: rm {}", path.display())
             }

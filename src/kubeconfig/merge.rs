@@ -1,16 +1,24 @@
 //! Merging a cluster into the user's kubeconfig files and taking it out again, under kubectl's lock.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::edit::{self, Change, Contents, Part};
+use super::edit::{self, Change, Part};
 use super::entry::Entry;
 use super::lock::{self, Lock, Waiting};
+use super::texts::Texts;
 use super::{KubeconfigError, Locations, file};
 
 /// What an empty kubeconfig of ours looks like after its last entry is gone; such a file is removed.
 const EMPTY: &str = "apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\n";
+
+/// After this a file is looked at again: a kubectl that read it before it was changed has written it by then.
+const MOMENT: Duration = Duration::from_millis(50);
+/// How often in a row a change may be undone until somebody must mean it.
+const UNDONE: usize = 8;
+/// How long at least the lock of whoever undid a change is waited for; kubectl has it for milliseconds.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How a merge is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,20 +67,22 @@ pub fn merge(
     options: MergeOptions,
     waiting: &mut dyn FnMut(&Waiting),
 ) -> Result<Merged, KubeconfigError> {
-    let plan = |texts: &Texts| -> Plan<'_> {
+    let plan = |texts: &Texts, make_current: bool| -> Plan<'_> {
         let mut plan = Plan::new();
-        for (file, part) in places(texts, locations, &entry.name, options.make_current) {
+        for (file, part) in places(texts, locations, &entry.name, make_current) {
             let change = part.map_or(Change::SetCurrent(&entry.name), |part| Change::Put(part, entry));
             plan.entry(file).or_default().push(change);
         }
         plan
     };
-    let done = transact(locations, options.timeout, waiting, plan)?;
+    // Which context is the current one is the choice of whoever chose last.
+    let (all, lasting) = (|texts: &Texts| plan(texts, options.make_current), |texts: &Texts| plan(texts, false));
+    let done = transact_for_good(locations, options.timeout, waiting, &all, &lasting)?;
     let switched = done.before.current(locations) != done.after.current(locations);
     let in_default = done.before.contents(locations.default_file()).current;
     Ok(Merged {
+        changed: done.changed(),
         files: done.planned,
-        changed: !done.written.is_empty(),
         switched_from: switched.then_some(in_default),
         current: done.after.current(locations).cloned(),
     })
@@ -143,7 +153,7 @@ pub fn unmerge(
         }
         plan
     };
-    let done = transact(locations, timeout, waiting, plan)?;
+    let done = transact_for_good(locations, timeout, waiting, &plan, &plan)?;
     Ok(Unmerged { files: done.written, removed: done.removed, current: done.after.current(locations).cloned() })
 }
 
@@ -168,36 +178,8 @@ pub fn entry_of(locations: &Locations, name: &str) -> Result<Option<(PathBuf, En
     Ok(found.and_then(|(file, (text, _))| Some((file.clone(), Entry::of_context(text, name).ok()?))))
 }
 
-/// Changes a file each.
+/// Changes of a file each.
 type Plan<'a> = BTreeMap<PathBuf, Vec<Change<'a>>>;
-
-/// The files as they are at one moment.
-struct Texts {
-    files: BTreeMap<PathBuf, (String, Contents)>,
-}
-
-impl Texts {
-    fn read(files: &[PathBuf]) -> Result<Self, KubeconfigError> {
-        let mut texts = BTreeMap::new();
-        for path in files {
-            if let Some(text) = file::read(path)? {
-                let contents =
-                    edit::inspect(&text).map_err(|source| KubeconfigError::NotEdited { path: path.clone(), source })?;
-                texts.insert(path.clone(), (text, contents));
-            }
-        }
-        Ok(Self { files: texts })
-    }
-
-    fn contents(&self, file: &Path) -> Contents {
-        self.files.get(file).map(|(_, contents)| contents.clone()).unwrap_or_default()
-    }
-
-    fn current(&self, locations: &Locations) -> Option<&String> {
-        let named = |file| self.files.get(file)?.1.current.as_ref().filter(|name| !name.is_empty());
-        locations.files().iter().find_map(named)
-    }
-}
 
 /// What a transaction saw and did.
 struct Done {
@@ -208,13 +190,51 @@ struct Done {
     removed: Vec<PathBuf>,
 }
 
+impl Done {
+    fn changed(&self) -> bool {
+        !self.written.is_empty() || !self.removed.is_empty()
+    }
+}
+
+/// Does what `plan` says, and does it again where somebody undoes what `lasting` says.
+///
+/// kubectl's `config set-…` works on what it read before it took the lock, and takes out again what came in between or puts
+/// back what went (client-go, `ModifyConfig`). So nothing counts as done that is not still there a moment later.
+fn transact_for_good<'a>(
+    locations: &Locations,
+    timeout: Duration,
+    waiting: &mut dyn FnMut(&Waiting),
+    plan: &dyn Fn(&Texts) -> Plan<'a>,
+    lasting: &dyn Fn(&Texts) -> Plan<'a>,
+) -> Result<Done, KubeconfigError> {
+    let mut done = transact(locations, timeout, waiting, plan)?;
+    let mut lately = done.changed();
+    let mut undone = 0;
+    while lately {
+        std::thread::sleep(MOMENT);
+        let texts = Texts::read(locations.files())?;
+        let missing = results(&texts, &lasting(&texts))?;
+        let Some((path, _)) = missing.into_iter().next() else { break };
+        undone += 1;
+        if undone > UNDONE {
+            return Err(KubeconfigError::Undone { path });
+        }
+        // Whoever undid it has put back the current context, too, unless somebody has chosen another one since then.
+        let whole = texts.current(locations) == done.before.current(locations);
+        let again = transact(locations, timeout.max(PATIENCE), waiting, if whole { plan } else { lasting })?;
+        lately = again.changed();
+        done.after = again.after;
+    }
+    Ok(done)
+}
+
 /// Locks the files that a plan changes, in the order of their names as kubectl does, and makes sure inside the locks
 /// that the plan is still the same.
 fn transact<'a>(
     locations: &Locations,
     timeout: Duration,
     waiting: &mut dyn FnMut(&Waiting),
-    plan: impl Fn(&Texts) -> Plan<'a>,
+    plan: &dyn Fn(&Texts) -> Plan<'a>,
 ) -> Result<Done, KubeconfigError> {
     loop {
         let files: Vec<PathBuf> = plan(&Texts::read(locations.files())?).into_keys().collect();
@@ -223,33 +243,39 @@ fn transact<'a>(
             file::make_folder(&file::resolve(path)?)?;
         }
         let _locks = lock_all(&files, timeout, waiting)?;
-        let before = Texts::read(locations.files())?;
+        let before = Texts::read_locked(locations.files(), &files)?;
         let changes = plan(&before);
         if !changes.keys().eq(files.iter()) {
             continue;
         }
         let (mut written, mut removed) = (Vec::new(), Vec::new());
         // Everything is worked out before anything is written.
-        let mut results = Vec::new();
-        for (path, changes) in &changes {
-            let old = before.files.get(path).map(|(text, _)| text.as_str());
-            let new = edit::apply(old.unwrap_or_default(), changes)
-                .map_err(|source| KubeconfigError::NotEdited { path: path.clone(), source })?;
-            if old != Some(new.as_str()) {
-                results.push((path, new));
-            }
-        }
-        for (path, text) in results {
+        for (path, text) in results(&before, &changes)? {
             if text == EMPTY && !path.is_symlink() {
-                file::remove(path)?;
-                removed.push(path.clone());
+                file::remove(&path)?;
+                removed.push(path);
             } else {
-                file::replace(path, &text)?;
-                written.push(path.clone());
+                file::replace(&path, &text)?;
+                written.push(path);
             }
         }
-        return Ok(Done { before, after: Texts::read(locations.files())?, planned: files, written, removed });
+        let after = Texts::read_locked(locations.files(), &files)?;
+        return Ok(Done { before, after, planned: files, written, removed });
     }
+}
+
+/// The files that a plan would change, and how they would be then.
+fn results(texts: &Texts, plan: &Plan<'_>) -> Result<Vec<(PathBuf, String)>, KubeconfigError> {
+    let mut results = Vec::new();
+    for (path, changes) in plan {
+        let old = texts.text(path);
+        let new = edit::apply(old.unwrap_or_default(), changes)
+            .map_err(|source| KubeconfigError::NotEdited { path: path.clone(), source })?;
+        if old != Some(new.as_str()) {
+            results.push((path.clone(), new));
+        }
+    }
+    Ok(results)
 }
 
 fn lock_all(

@@ -13,6 +13,7 @@ mod merge;
 mod splice;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,7 +26,7 @@ pub use merge::{MergeOptions, Merged, Unmerged, check, current_context, entry_of
 
 use edit::EditError;
 
-/// Why a kubeconfig was not changed. Whatever it is, the file is as it was.
+/// Why a kubeconfig was not changed. Whatever it is, what is not Sandbar's in it is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
     /// No file is known: no `--kubeconfig`, no `KUBECONFIG`, no home directory.
@@ -70,6 +71,12 @@ pub enum KubeconfigError {
         /// The system's words.
         #[source]
         source: std::io::Error,
+    },
+    /// Another program undoes the change each time.
+    #[error("kubeconfig {} is changed back by another program each time", path.display())]
+    Undone {
+        /// The file.
+        path: PathBuf,
     },
     /// Another program holds the lock.
     #[error("kubeconfig is locked: {} exists{}; waited {waited:?}", path.display(), holder.as_deref().map_or(String::new(), |who| format!(", held by {who}")))]
