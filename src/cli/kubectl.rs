@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::{Failure, FailureKind};
 use crate::process::Program;
 use crate::spec::ClusterName;
+use crate::ui::reporter::Event;
 
 /// How long the laptop's kubectl may take to say its version.
 const VERSION_DEADLINE: Duration = Duration::from_secs(5);
@@ -76,8 +77,8 @@ async fn run_own(
 ) -> Result<(), Failure> {
     let mut program = Program::new(&kubectl.path).envs(context.env.all.iter().map(|(key, value)| (key, value)));
     let file = match place {
-        ContextPlace::Here => context.settings.kubeconfig.as_ref().map(|file| context.folder.join(file)),
-        ContextPlace::File(file) => Some(file),
+        ContextPlace::Here(_) => context.settings.kubeconfig.as_ref().map(|file| context.folder.join(file)),
+        ContextPlace::Elsewhere(file) => Some(file),
     };
     if let Some(file) = file {
         program = program.arg("--kubeconfig").arg(file);
@@ -97,7 +98,15 @@ async fn own_with_context(context: &Context, name: &ClusterName, found: &Found) 
     let version = record.kubernetes_version.as_deref()?;
     // The node's kubectl needs no kubeconfig of this machine, so one that cannot be read is no reason to fail.
     let place = cluster::context_place(&context.host(), name, &record.kubeconfig);
-    let place = place.inspect_err(|error| tracing::debug!(%error, "the node's kubectl is used")).ok().flatten()?;
+    let place = place.inspect_err(|error| tracing::debug!(%error, "the node's kubectl is used")).ok()?;
+    if place.is_none() && !record.kubeconfig.files.is_empty() {
+        let text = format!(
+            "context {} is in no kubeconfig any more (`sandbar kubeconfig merge {name}` puts it back)",
+            name.resource()
+        );
+        context.reporter.report(&Event::Warning { text });
+    }
+    let place = place?;
     let kubectl = look_for_own(context).await.ok().flatten()?;
     kubectl.fits(version).then_some((kubectl, place))
 }

@@ -1,15 +1,18 @@
 //! `sandbar status`
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::target;
-use crate::cluster::{self, Addresses, ClusterFileText, Found, Lifecycle, node_of};
+use crate::cluster::{self, Addresses, ClusterFileText, ContextPlace, Found, Lifecycle, node_of};
 use crate::context::Context;
 use crate::engine::EngineInfo;
 use crate::error::{Failure, FailureKind};
 use crate::node::{Node, StatusReport};
 use crate::spec::{ClusterName, resolve_name};
+use crate::ui::reporter::Event;
 use crate::ui::{OutputFormat, Style, Table, bytes, left, since};
 
 /// Show how a cluster is: its components, addresses, warnings
@@ -32,6 +35,8 @@ struct Report<'a> {
     healthy: bool,
     engine: &'a EngineInfo,
     context: String,
+    /// The kubeconfig that has the context.
+    kubeconfig: Option<&'a Path>,
     addresses: &'a Addresses,
     /// Until when it is wanted.
     expires: Option<Timestamp>,
@@ -76,6 +81,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Some(_) => found.engine.stats(&name.resource()).await.ok().map(|stats| stats.memory_bytes),
         None => None,
     };
+    let place = context_place(context, &name, &found);
     let report = Report {
         schema_version: 1,
         name: &name,
@@ -83,6 +89,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         healthy,
         engine: found.engine.info(),
         context: name.resource(),
+        kubeconfig: place.as_ref().map(ContextPlace::file),
         addresses: &found.addresses,
         expires: found.record.as_ref().and_then(|record| record.expires),
         hosts: node.iter().flat_map(|node| &node.ingress.hosts).map(|host| found.addresses.of_host(host)).collect(),
@@ -92,7 +99,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     };
     match context.settings.output {
         OutputFormat::Name => context.printer.text(&format!("{name}\n"))?,
-        OutputFormat::Table => context.printer.text(&text(context, &report))?,
+        OutputFormat::Table => context.printer.text(&text(context, &report, place.as_ref()))?,
         format => context.printer.report(format, &report)?,
     }
     if healthy { Ok(()) } else { Err(unhealthy(&name, &found, node.as_ref(), problem)) }
@@ -123,7 +130,16 @@ fn unhealthy(name: &ClusterName, found: &Found, report: Option<&StatusReport>, p
     Failure::new(FailureKind::Failed, anyhow::anyhow!("cluster {name} is not healthy: {problem}")).hint(hint)
 }
 
-fn text(context: &Context, report: &Report<'_>) -> String {
+/// Where a kubectl of this machine finds the cluster. A kubeconfig that cannot be read is said, and has nothing.
+fn context_place(context: &Context, name: &ClusterName, found: &Found) -> Option<ContextPlace> {
+    let noted = found.record.as_ref().map(|record| record.kubeconfig.clone()).unwrap_or_default();
+    cluster::context_place(&context.host(), name, &noted).unwrap_or_else(|error| {
+        context.reporter.report(&Event::Warning { text: format!("{:#}", anyhow::Error::new(error)) });
+        None
+    })
+}
+
+fn text(context: &Context, report: &Report<'_>, place: Option<&ContextPlace>) -> String {
     let style = context.style;
     let word = match (report.healthy, report.state) {
         (true, _) => "healthy",
@@ -133,7 +149,7 @@ fn text(context: &Context, report: &Report<'_>) -> String {
     let mut text = format!("cluster {} is {}\n\n", style.strong(report.name.as_str()), style.state(word));
     let mut rows = vec![
         ("engine", format!("{} {} ({})", report.engine.kind, report.engine.version, report.engine.privilege)),
-        ("context", report.context.clone()),
+        ("context", context_text(report, place)),
         ("api", report.addresses.api.clone()),
         ("http", report.addresses.http.clone()),
         ("https", report.addresses.https.clone()),
@@ -160,6 +176,16 @@ fn text(context: &Context, report: &Report<'_>) -> String {
         text += &node_text(style, (context.now)(), node);
     }
     text
+}
+
+/// The context, and where it is if not where one expects it.
+fn context_text(report: &Report<'_>, place: Option<&ContextPlace>) -> String {
+    let (context, name) = (&report.context, report.name);
+    match place {
+        Some(ContextPlace::Here(_)) => context.clone(),
+        Some(ContextPlace::Elsewhere(file)) => format!("{context} (in {})", file.display()),
+        None => format!("{context} (in no kubeconfig; `sandbar kubeconfig merge {name}` puts it there)"),
+    }
 }
 
 /// What a node says of itself: its components and warnings.

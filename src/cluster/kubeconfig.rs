@@ -1,6 +1,6 @@
 //! The user's kubeconfig: putting a cluster that exists into it and taking it out, and waiting for its lock.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +11,7 @@ use super::{ClusterError, pause};
 use crate::kubeconfig::{self, Entry, KubeconfigError, Locations, MergeOptions, Merged, Unmerged, Waiting};
 use crate::node::{Node, WarningReport};
 use crate::spec::ClusterName;
-use crate::store::KubeconfigRecord;
+use crate::store::{KubeconfigRecord, Record};
 
 /// How often a lock that is held is tried again: another program's lock file cannot be awaited.
 const AGAIN: Duration = Duration::from_millis(15);
@@ -20,13 +20,22 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// One try at a time: the waiting between them is here, where it can be interrupted.
 const ONCE: MergeOptions = MergeOptions { make_current: true, timeout: Duration::ZERO };
 
-/// Where a cluster's context is, for a kubectl of this machine.
+/// The file that has a cluster's context, for a kubectl of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContextPlace {
-    /// In the kubeconfig that counts at the moment.
-    Here,
-    /// In another file, where an earlier command put it.
-    File(PathBuf),
+    /// One of the kubeconfig that counts at the moment.
+    Here(PathBuf),
+    /// Another one, where an earlier command put it.
+    Elsewhere(PathBuf),
+}
+
+impl ContextPlace {
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        let (Self::Here(file) | Self::Elsewhere(file)) = self;
+        file
+    }
 }
 
 /// Looks for the context of a cluster, first where it belongs at the moment, then where it was put before.
@@ -36,10 +45,10 @@ pub fn context_place(
     noted: &KubeconfigRecord,
 ) -> Result<Option<ContextPlace>, ClusterError> {
     let locations = host.locations()?;
-    if kubeconfig::file_of(locations, &name.resource())?.is_some() {
-        return Ok(Some(ContextPlace::Here));
+    if let Some(file) = kubeconfig::file_of(locations, &name.resource())? {
+        return Ok(Some(ContextPlace::Here(file)));
     }
-    Ok(kubeconfig::file_of(&locations.with(&noted.files), &name.resource())?.map(ContextPlace::File))
+    Ok(kubeconfig::file_of(&locations.with(&noted.files), &name.resource())?.map(ContextPlace::Elsewhere))
 }
 
 /// How long before its end the certificate in a kubeconfig is told of.
@@ -87,8 +96,14 @@ pub async fn unmerge_kubeconfig(
     limit: Duration,
 ) -> Result<Unmerged, ClusterError> {
     let _lock = host.lock(name).await?;
-    let noted = host.store.load(name)?.map(|record| record.kubeconfig).unwrap_or_default();
-    unmerge(host, name, noted, limit).await
+    let record = host.store.load(name)?;
+    let noted = record.as_ref().map(|record| record.kubeconfig.clone()).unwrap_or_default();
+    let unmerged = unmerge(host, name, noted, limit).await?;
+    if let Some(record) = record {
+        // Nobody misses a context that is not noted.
+        host.store.save(&Record { kubeconfig: KubeconfigRecord::default(), ..record })?;
+    }
+    Ok(unmerged)
 }
 
 /// Makes sure that [`merge`] will be able to write, before anything is made that it would be for.

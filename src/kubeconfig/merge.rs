@@ -173,9 +173,9 @@ pub fn file_of(locations: &Locations, name: &str) -> Result<Option<PathBuf>, Kub
 pub fn entry_of(locations: &Locations, name: &str) -> Result<Option<(PathBuf, Entry)>, KubeconfigError> {
     let texts = Texts::read(locations.files())?;
     let holds = |file: &&PathBuf| texts.contents(file).contexts.iter().any(|context| context == name);
-    let found = locations.files().iter().find(holds).and_then(|file| Some((file, texts.files.get(file)?)));
+    let found = locations.files().iter().find(holds).and_then(|file| Some((file, texts.text(file)?)));
     // An entry that is not as ours are is the user's own affair.
-    Ok(found.and_then(|(file, (text, _))| Some((file.clone(), Entry::of_context(text, name).ok()?))))
+    Ok(found.and_then(|(file, text)| Some((file.clone(), Entry::of_context(text, name).ok()?))))
 }
 
 /// Changes of a file each.

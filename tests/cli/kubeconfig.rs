@@ -5,6 +5,7 @@ use std::process::{Child, ChildStderr, Stdio};
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
+use sandbar::engine::fake::Script;
 
 use crate::sandbox::{Sandbox, interrupt};
 
@@ -250,4 +251,52 @@ fn a_certificate_that_ends_is_told_with_what_renews_it() {
     sandbox.succeed(&["kubeconfig", "merge", "edge"]);
     assert_eq!(sandbox.kubeconfig(), good);
     assert!(!sandbox.succeed(&["status", "edge"]).contains("warning:"));
+}
+
+#[test]
+fn a_context_that_somebody_else_took_out_is_missed() {
+    let sandbox = Sandbox::new();
+    sandbox.behave(|behaviour| {
+        let answer = Script { stdout: "the node's\n".to_owned(), ..Script::default() };
+        behaviour.programs.insert("kubectl".to_owned(), answer);
+    });
+    sandbox.install_kubectl("v1.37.0");
+    std::fs::create_dir(sandbox.path(".kube")).unwrap();
+    sandbox.write(".kube/config", OTHER);
+    sandbox.succeed(&["up"]);
+    let context = || {
+        let status = sandbox.run(&["status"]);
+        let line = status.lines().find(|line| line.trim_start().starts_with("context ")).unwrap().to_owned();
+        (line, sandbox.json(&["status"])["kubeconfig"].clone())
+    };
+    let file = sandbox.path(".kube/config").display().to_string();
+    assert_eq!(context(), ("  context  sandbar-default".to_owned(), file.as_str().into()));
+    assert_snapshot!(sandbox.run(&["kubectl", "get", "pods"]), @r"
+    own: --context sandbar-default get pods
+    ----- exit code 0
+    ");
+
+    // As by a `kubectl config set-context` that had read the file before the cluster was in it.
+    sandbox.write(".kube/config", OTHER);
+    let missing = "  context  sandbar-default (in no kubeconfig; `sandbar kubeconfig merge default` puts it there)";
+    assert_eq!(context(), (missing.to_owned(), serde_json::Value::Null));
+    assert_snapshot!(sandbox.run(&["kubectl", "get", "pods"]), @r"
+    the node's
+    ----- stderr:
+    warning: context sandbar-default is in no kubeconfig any more (`sandbar kubeconfig merge default` puts it back)
+    ----- exit code 0
+    ");
+    sandbox.succeed(&["kubeconfig", "merge", "default"]);
+    assert_eq!(context(), ("  context  sandbar-default".to_owned(), file.as_str().into()));
+    assert_eq!(sandbox.succeed(&["kubectl", "get", "pods"]), "own: --context sandbar-default get pods\n");
+
+    // Who took it out himself is not told again and again.
+    sandbox.succeed(&["kubeconfig", "unmerge"]);
+    assert_eq!(context(), (missing.to_owned(), serde_json::Value::Null));
+    assert_snapshot!(sandbox.run(&["kubectl", "get", "pods"]), @r"
+    the node's
+    ----- exit code 0
+    ");
+    sandbox.succeed(&["rm"]);
+    assert_eq!(sandbox.kubeconfig(), OTHER);
 }

@@ -59,6 +59,17 @@ impl Sandbox {
         std::os::unix::fs::symlink(program, self.path("bin").join(program.file_name().unwrap())).unwrap();
     }
 
+    /// Puts a kubectl of that version onto the path, which prints its arguments.
+    pub fn install_kubectl(&self, version: &str) {
+        let script = format!(
+            "#!/bin/sh\ncase \"$1\" in version) echo '{{\"clientVersion\":{{\"gitVersion\":\"{version}\"}}}}';; \
+             *) echo \"own: $*\";; esac\n"
+        );
+        self.write("bin/kubectl", &script);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(self.path("bin/kubectl"), mode).unwrap();
+    }
+
     /// Changes what the engine is told to do.
     pub fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
         let mut behaviour = self.engine.behaviour().unwrap();

@@ -192,24 +192,12 @@ fn programs_in_the_node_have_this_ones_streams_and_exit_code() {
     ");
 }
 
-/// Puts a kubectl of that version onto the path, which prints its arguments.
-fn install_kubectl(sandbox: &Sandbox, version: &str) {
-    let script = format!(
-        "#!/bin/sh\ncase \"$1\" in version) echo '{{\"clientVersion\":{{\"gitVersion\":\"{version}\"}}}}';; \
-         *) echo \"own: $*\";; esac\n"
-    );
-    std::fs::create_dir_all(sandbox.path("bin")).unwrap();
-    sandbox.write("bin/kubectl", &script);
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(sandbox.path("bin/kubectl"), mode).unwrap();
-}
-
 #[test]
 fn a_kubectl_of_this_machine_is_used_when_its_version_fits() {
     let sandbox = Sandbox::new();
     sandbox.succeed(&["up"]);
     for (version, own) in [("v1.36.4", true), ("v1.38.0", true), ("v1.35.9", false)] {
-        install_kubectl(&sandbox, version);
+        sandbox.install_kubectl(version);
         let output = sandbox.output(&["kubectl", "get", "nodes"]);
         let words = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(words == "own: --context sandbar-default get nodes\n", own, "{version}: {words}");
@@ -225,7 +213,7 @@ fn a_kubectl_of_this_machine_is_told_which_file_has_the_context() {
         let script = Script { stdout: "the node's\n".into(), ..Script::default() };
         behaviour.programs.insert("kubectl".to_owned(), script);
     });
-    install_kubectl(&sandbox, "v1.37.0");
+    sandbox.install_kubectl("v1.37.0");
     let up = sandbox.succeed(&["up", "--kubeconfig", "my files/mine.yaml"]);
     assert!(up.ends_with("next: kubectl --kubeconfig 'my files/mine.yaml' get nodes\n"), "{up}");
     assert_snapshot!(sandbox.run(&["kubectl", "get", "nodes"]), @r"
