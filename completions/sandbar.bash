@@ -64,6 +64,9 @@ _sandbar() {
             sandbar,pause)
                 cmd="sandbar__subcmd__pause"
                 ;;
+            sandbar,renew)
+                cmd="sandbar__subcmd__renew"
+                ;;
             sandbar,report)
                 cmd="sandbar__subcmd__report"
                 ;;
@@ -168,6 +171,9 @@ _sandbar() {
                 ;;
             sandbar__subcmd__help,pause)
                 cmd="sandbar__subcmd__help__subcmd__pause"
+                ;;
+            sandbar__subcmd__help,renew)
+                cmd="sandbar__subcmd__help__subcmd__renew"
                 ;;
             sandbar__subcmd__help,report)
                 cmd="sandbar__subcmd__help__subcmd__report"
@@ -278,7 +284,7 @@ _sandbar() {
 
     case "${cmd}" in
         sandbar)
-            opts="-f -o -q -v -y -h -V --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version init up stop start restart pause unpause rm down ls list status logs report shell exec kubectl kubeconfig image cache doctor paths gc completions schema version help"
+            opts="-f -o -q -v -y -h -V --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version init up stop start restart pause unpause renew rm down ls list status logs report shell exec kubectl kubeconfig image cache doctor paths gc completions schema version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -838,7 +844,7 @@ _sandbar() {
             return 0
             ;;
         sandbar__subcmd__help)
-            opts="init up stop start restart pause unpause rm ls status logs report shell exec kubectl kubeconfig image cache doctor paths gc completions schema version help"
+            opts="init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache doctor paths gc completions schema version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1160,6 +1166,20 @@ _sandbar() {
             return 0
             ;;
         sandbar__subcmd__help__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandbar__subcmd__help__subcmd__renew)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2066,6 +2086,56 @@ _sandbar() {
                     ;;
                 --engine)
                     COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json yaml name" -- "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -W "json" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandbar__subcmd__renew)
+            opts="-f -o -q -v -y -h -V --ttl --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --engine)
+                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
                     return 0
                     ;;
                 --output)

@@ -2,7 +2,7 @@
 
 use crate::artifact::ArtifactError;
 use crate::cluster::probe::ProbeError;
-use crate::cluster::{CarryError, ClusterError, ConfigProblem};
+use crate::cluster::{CarryError, ClusterError, ConfigProblem, NoLease};
 use crate::doctor::{FixError, Unfit};
 use crate::engine::{EngineError, SshProblem, TlsProblem};
 use crate::error::{Failure, FailureKind};
@@ -54,6 +54,7 @@ fn kind(error: &ClusterError) -> FailureKind {
         ClusterError::Input(_)
         | ClusterError::ArchiveUnusable { .. }
         | ClusterError::Exists { .. }
+        | ClusterError::NoLease { .. }
         | ClusterError::ConfigInvalid { .. }
         | ClusterError::NeedsRecreate { .. }
         | ClusterError::Immutable { .. } => FailureKind::Usage,
@@ -82,6 +83,12 @@ fn hints(error: &ClusterError) -> Vec<String> {
         ClusterError::Exists { name } => {
             vec![format!("leave the name out to have a free one picked, or remove it first: `sandbar rm {name}`")]
         }
+        ClusterError::NoLease { name, reason } => match reason {
+            NoLease::Unlimited => vec![format!("`sandbar renew {name} --ttl 1h` gives it an hour from now on")],
+            NoLease::Owned => Vec::new(),
+            NoLease::Unfinished => vec![format!("`sandbar up {name}` completes it, with `--ttl` for a time")],
+            NoLease::Removing => vec![format!("`sandbar rm {name}` completes that")],
+        },
         ClusterError::Paused { name } => vec![format!("`sandbar unpause {name}` lets it go on")],
         ClusterError::ConfigInvalid { problems } => match problems.as_slice() {
             [ConfigProblem { nearest: Some(nearest), .. }] => vec![format!("did you mean `{nearest}`?")],

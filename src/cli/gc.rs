@@ -19,12 +19,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let host = context.host();
     let choice = context.settings.engine.unwrap_or(EngineChoice::Auto);
     let engine = cluster::EngineSource::connect(context, choice, None, false).await?.0;
-    let found = cluster::leftovers(&host, &engine).await?;
+    let mut found = cluster::leftovers(&host, &engine).await?;
     if !args.dry_run {
         if !found.is_empty() {
             confirm(context, &found)?;
         }
-        cluster::gc(&host, &engine, &found).await?;
+        found = cluster::gc(&host, &engine, found).await?;
     }
     context.reporter.finish();
     let done = if args.dry_run { "would be removed" } else { "removed" };

@@ -19,6 +19,7 @@ mod logs;
 mod ls;
 mod paths;
 mod pause;
+mod renew;
 mod report;
 mod restart;
 mod rm;
@@ -109,6 +110,7 @@ enum Command {
     Restart(restart::Args),
     Pause(pause::Args),
     Unpause(unpause::Args),
+    Renew(renew::Args),
     #[command(visible_alias = "down")]
     Rm(rm::Args),
     #[command(visible_alias = "list")]
@@ -140,6 +142,7 @@ impl Command {
             Self::Restart(_) => "restart",
             Self::Pause(_) => "pause",
             Self::Unpause(_) => "unpause",
+            Self::Renew(_) => "renew",
             Self::Rm(_) => "rm",
             Self::Ls(_) => "ls",
             Self::Status(_) => "status",
@@ -240,6 +243,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
             Command::Restart(args) => restart::run(context, args).await,
             Command::Pause(args) => pause::run(context, args).await,
             Command::Unpause(args) => unpause::run(context, args).await,
+            Command::Renew(args) => renew::run(context, args).await,
             Command::Rm(args) => rm::run(context, args).await,
             Command::Ls(args) => ls::run(context, args).await,
             Command::Status(args) => status::run(context, args).await,

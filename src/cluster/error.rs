@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::config_problem::{self, ConfigProblem};
 use super::inputs::InputError;
+use super::lease::NoLease;
 use super::probe::ProbeError;
 use crate::artifact::ArtifactError;
 use crate::doctor::Unfit;
@@ -39,6 +40,14 @@ pub enum ClusterError {
     Paused {
         /// The name.
         name: ClusterName,
+    },
+    /// It cannot be wanted for longer.
+    #[error("cluster {name} cannot be renewed: {reason}")]
+    NoLease {
+        /// The name.
+        name: ClusterName,
+        /// Why not.
+        reason: NoLease,
     },
     /// The engine.
     #[error(transparent)]

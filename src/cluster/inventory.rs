@@ -69,8 +69,8 @@ impl Inventory {
         }
         for (endpoint, engine) in &self.engines {
             let orphans = self.orphans().filter(|orphan| orphan.endpoint == *endpoint);
-            let found: Vec<Leftover> = orphans.map(OwnedResource::leftover).collect();
-            gc(host, engine, &found).await?;
+            let found: Vec<Leftover> = orphans.filter_map(OwnedResource::leftover).collect();
+            gc(host, engine, found).await?;
         }
         host.store.purge()?;
         Ok(removed)
@@ -78,13 +78,14 @@ impl Inventory {
 }
 
 impl OwnedResource {
-    fn leftover(&self) -> Leftover {
-        Leftover {
+    /// What `gc` knows it as; none where the name of its cluster is none.
+    fn leftover(&self) -> Option<Leftover> {
+        Some(Leftover {
             what: self.what.to_owned(),
             name: self.name.clone(),
-            cluster: self.cluster.parse().ok(),
+            cluster: self.cluster.parse().ok()?,
             why: "no record of its cluster is here",
-        }
+        })
     }
 }
 

@@ -45,7 +45,7 @@ pub use self::host::{EngineSource, Host, node_of};
 pub use self::inputs::{InputError, InputFile, read_inputs};
 pub use self::inventory::{Inventory, OwnedResource, inventory};
 pub use self::kubeconfig::{ContextPlace, certificate_warning, context_place, merge_kubeconfig, unmerge_kubeconfig};
-pub use self::lease::Lease;
+pub use self::lease::{Lease, NoLease, Renewed, renew};
 pub use self::lifecycle::Lifecycle;
 pub use self::list::{ClusterSummary, Found, find, list};
 pub use self::next::next_commands;

@@ -61,7 +61,7 @@ pub struct Leftover {
     /// Its name or path.
     pub name: String,
     /// The cluster it was of.
-    pub cluster: Option<ClusterName>,
+    pub cluster: ClusterName,
     /// Why it is one.
     pub why: &'static str,
 }
@@ -73,7 +73,7 @@ pub async fn leftovers(host: &Host<'_>, engine: &Arc<dyn Engine>) -> Result<Vec<
     let mut found = Vec::new();
     for record in &records {
         if let Some(why) = why_unwanted(host, record)? {
-            let cluster = Some(record.name.clone());
+            let cluster = record.name.clone();
             found.push(Leftover { what: "cluster".to_owned(), name: record.name.to_string(), cluster, why });
         }
     }
@@ -87,7 +87,8 @@ pub async fn leftovers(host: &Host<'_>, engine: &Arc<dyn Engine>) -> Result<Vec<
             continue;
         }
         let Some(label) = resource.labels.get(LABEL_CLUSTER).filter(|label| !known.contains(*label)) else { continue };
-        let cluster = label.parse().ok();
+        // What says that it is of a cluster whose name is none is not Sandbar's.
+        let Ok(cluster) = label.parse() else { continue };
         found.push(Leftover {
             what: inventory::word(&resource.kind).to_owned(),
             name: resource.name,
@@ -98,36 +99,38 @@ pub async fn leftovers(host: &Host<'_>, engine: &Arc<dyn Engine>) -> Result<Vec<
     for name in host.store.names()? {
         if host.store.load(&name).is_ok_and(|record| record.is_none()) {
             let name_text = name.to_string();
-            found.push(Leftover {
-                what: "folder".to_owned(),
-                name: name_text,
-                cluster: Some(name),
-                why: "it has no record",
-            });
+            found.push(Leftover { what: "folder".to_owned(), name: name_text, cluster: name, why: "it has no record" });
         }
     }
     Ok(found)
 }
 
-/// Removes leftovers, cluster by cluster under its lock; a cluster that came to life in between is left alone. What has
-/// a record is removed where the record says it is, what has none from `engine`.
-pub async fn gc(host: &Host<'_>, engine: &Arc<dyn Engine>, found: &[Leftover]) -> Result<(), ClusterError> {
-    let clusters: BTreeSet<&ClusterName> = found.iter().filter_map(|leftover| leftover.cluster.as_ref()).collect();
+/// Removes leftovers, cluster by cluster under its lock, and returns what it removed: a cluster that came to life or was
+/// renewed in between is left alone. What has a record is removed where the record says it is, what has none from `engine`.
+pub async fn gc(
+    host: &Host<'_>,
+    engine: &Arc<dyn Engine>,
+    mut found: Vec<Leftover>,
+) -> Result<Vec<Leftover>, ClusterError> {
+    let clusters: BTreeSet<ClusterName> = found.iter().map(|leftover| leftover.cluster.clone()).collect();
     for name in clusters {
-        let lock = host.lock(name).await?;
-        let record = host.store.load(name)?;
+        let lock = host.lock(&name).await?;
+        let record = host.store.load(&name)?;
         let wanted = match &record {
             Some(record) => why_unwanted(host, record)?.is_none(),
             None => false,
         };
-        if !wanted {
-            let engine = match &record {
-                Some(record) => host.engine_of(record, false).await?.0,
-                None => Arc::clone(engine),
-            };
-            undo::undo(host, &engine, name, record.as_ref(), host.patience).await?;
-            lock.remove();
+        if wanted {
+            found.retain(|leftover| leftover.cluster != name);
+            continue;
         }
+        let engine = match &record {
+            Some(record) => host.engine_of(record, false).await?.0,
+            None => Arc::clone(engine),
+        };
+        undo::undo(host, &engine, &name, record.as_ref(), host.patience).await?;
+        lock.remove();
     }
-    Ok(host.store.sweep_locks()?)
+    host.store.sweep_locks()?;
+    Ok(found)
 }

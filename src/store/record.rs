@@ -55,6 +55,9 @@ pub struct Record {
     /// Until when it is wanted; none: until somebody removes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
+    /// For how long it was wanted when that was last said, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_millis: Option<u64>,
     /// Whether it is wanted only as long as its owner lives (`Store::own`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ephemeral: bool,
@@ -154,6 +157,7 @@ impl Record {
             cluster_id: None,
             kubeconfig: KubeconfigRecord::default(),
             expires: None,
+            ttl_millis: None,
             ephemeral: false,
             operation: None,
             spec,

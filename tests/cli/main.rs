@@ -19,6 +19,7 @@ mod random;
 #[path = "../support/release_server.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod release_server;
+mod renew;
 mod report;
 mod sandbox;
 mod storm;

@@ -55,6 +55,7 @@ fn help_has_examples() {
       restart  Stop a cluster and start it again
       pause  Freeze a cluster: it keeps its memory and takes no CPU time
       unpause  Let a paused cluster go on
+      renew  Say anew how long a cluster is wanted, before `sandbar gc` removes it
       rm  Remove clusters with everything of them: container, network, volume, kubeconfig
                    entries [alias: down]
       ls  List clusters [alias: list]
