@@ -14,6 +14,7 @@ set -eu
 goal=${1:?usage: build.sh binaries|seed|base|image|archive|reproduce|digests [ARCHITECTURE]}
 root=$(dirname "$(dirname "$(realpath "$0")")")
 architecture=${2:-$(go env GOARCH)}
+host=$(go env GOHOSTARCH)
 build=$root/build/$architecture
 module=$root/images/node
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)
@@ -87,15 +88,12 @@ seed() {
 		SOURCE_DATE_EPOCH=$epoch "$root/images/pause/build.sh" "$folder/pause.tar" "$architecture"
 		stamp pause "$inputs"
 	fi
-	# The seed is data: whichever architecture's programs run here can make it.
 	folder=$build/node/usr/share/sandbar/seed
 	program=$build/node/usr/bin/sandbar-node
-	if [ "$architecture" != "$(go env GOHOSTARCH)" ]; then
-		program=$root/build/$(go env GOHOSTARCH)/node/usr/bin/sandbar-node
-	fi
-	if [ ! -x "$program" ] || ! "$program" seed --help >/dev/null 2>&1; then
-		say "sandbar-node does not make a seed yet; the image has none"
-		return
+	# The seed is data: this machine's own program makes it for any architecture.
+	if [ "$architecture" != "$host" ]; then
+		"$root/images/build.sh" binaries "$host"
+		program=$root/build/$host/node/usr/bin/sandbar-node
 	fi
 	inputs=$(sha256sum "$program" | cut -d' ' -f1)
 	if ! fresh seed "$inputs" || [ ! -e "$folder/etcd.db" ]; then
@@ -154,7 +152,7 @@ image() {
 	base
 	inputs=$(image_inputs)
 	name=localhost/sandbar-node:$version
-	if [ "$architecture" != "$(go env GOHOSTARCH)" ]; then
+	if [ "$architecture" != "$host" ]; then
 		name=$name-$architecture
 	fi
 	name=$name$suffix
