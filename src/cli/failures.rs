@@ -288,6 +288,9 @@ fn no_way(endpoint: &str, problem: &SshProblem) -> String {
     let place = address.strip_prefix("ssh://").unwrap_or(address).split('/').next().unwrap_or_default();
     match problem {
         SshProblem::NotInstalled => "install OpenSSH's client: `sudo apt-get install openssh-client`".to_owned(),
+        SshProblem::NotShared => format!(
+            "run sandbar in the Windows Subsystem for Linux, whose ssh can, or on the host itself: `ssh ssh://{place}`"
+        ),
         SshProblem::HostKeyUnknown { .. } => {
             format!("`ssh ssh://{place}` shows the key; compare it with the host's and accept it")
         }

@@ -221,10 +221,10 @@ mod tests {
             assert_eq!(find(code, HostResult::Failed, true).hints.len(), 1, "{code}");
         }
         assert!(find("limits", HostResult::Warning, false).hints[0].contains("docker.service"));
-        let fix = find("inotify", HostResult::Failed, true).fix.unwrap();
-        assert!(
-            fix.commands[0].ends_with("sysctl -w fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=65536")
-        );
+        // Where containers run in a virtual machine, there is nothing of this system's to set.
+        let fix = find("inotify", HostResult::Failed, true).fix;
+        let sets = "sysctl -w fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=65536";
+        assert_eq!(fix.map(|fix| fix.commands[0].ends_with(sets)), platform.runs_containers().then_some(true));
         let (little, enough) = (memory(100 << 20, platform), memory(1 << 30, platform));
         assert_eq!(little.message, "100 MiB of memory available, a node needs 512 MiB");
         assert_eq!((little.outcome, enough.outcome), (Outcome::Failed, Outcome::Passed));

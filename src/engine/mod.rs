@@ -346,6 +346,9 @@ pub enum SshProblem {
     /// There is no `ssh`.
     #[error("ssh is not installed")]
     NotInstalled,
+    /// This system's `ssh` keeps each connection to itself.
+    #[error("this system's ssh cannot share a connection")]
+    NotShared,
     /// Nothing is known of the host's key.
     #[error("the host key of {host} is not known")]
     HostKeyUnknown {

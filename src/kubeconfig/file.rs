@@ -99,7 +99,7 @@ pub fn replace(path: &Path, text: &str) -> Result<(), KubeconfigError> {
         .give_file(draft.as_file(), before.as_ref(), folder)
         .map_err(|source| io("set the owner of", source))?;
     draft.as_file().sync_all().map_err(|source| io("write", source))?;
-    draft.persist(&real).map_err(|error| io("replace", error.error))?;
+    platform::native().replace(draft, &real).map_err(|source| io("replace", source))?;
     platform::native().sync_dir(folder).map_err(|source| io("write", source))
 }
 

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::process::{Command, Stdio};
 
 use super::unix::System;
-use super::{PortHolder, Route};
+use super::{PortHolder, Route, lsof};
 
 /// The system's default range (`sysctl net.inet.ip.portrange`).
 const EPHEMERAL: RangeInclusive<u16> = 49152..=65535;
@@ -15,11 +15,9 @@ const EPHEMERAL: RangeInclusive<u16> = 49152..=65535;
 pub struct MacOs;
 
 impl System for MacOs {
-    fn port_holder(&self, _address: IpAddr, port: u16) -> Option<PortHolder> {
-        // One field a line: `p` the process, `c` the command.
-        let text = output("/usr/sbin/lsof", &["-nP", "-Fpc", &format!("-iTCP:{port}"), "-sTCP:LISTEN"]).ok()?;
-        let field = |letter| text.lines().find_map(|line| line.strip_prefix(letter));
-        Some(PortHolder { pid: field('p')?.parse().ok()?, program: field('c')?.to_owned(), container: None })
+    fn port_holder(&self, address: IpAddr, port: u16) -> Option<PortHolder> {
+        let text = output("/usr/sbin/lsof", &["-nP", "-Fpcn", &format!("-iTCP:{port}"), "-sTCP:LISTEN"]).ok()?;
+        lsof::holder(&text, address)
     }
 
     fn runs_containers(&self) -> bool {

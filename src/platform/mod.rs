@@ -7,6 +7,8 @@ mod facts;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod look;
+#[cfg(any(target_os = "macos", test))]
+mod lsof;
 #[cfg(target_os = "macos")]
 mod macos;
 pub mod ports;
@@ -25,6 +27,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::process::Command;
 
+use tempfile::NamedTempFile;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use self::channel::{Channel, Listener};
@@ -195,6 +198,8 @@ pub trait Platform: Send + Sync {
     fn is_superuser(&self) -> bool;
     /// Whether containers run on this system itself, and not in a virtual machine.
     fn runs_containers(&self) -> bool;
+    /// Where Docker's API is if nothing says otherwise, as `DOCKER_HOST` has it.
+    fn docker_host(&self) -> &'static str;
     /// Starts a program that outlives this one: in a process group of its own, without this terminal's input. Its
     /// output goes where the command says. Returns its process number.
     fn spawn_detached(&self, command: &mut Command) -> io::Result<u32>;
@@ -206,6 +211,8 @@ pub trait Platform: Send + Sync {
     fn pass_on(&self, process: u32, request: Interruption) -> io::Result<()>;
     /// Whether Ctrl-C reaches the programs that this one started at the same time as this one.
     fn shares_interrupts(&self) -> bool;
+    /// Whether the system's `ssh` can share a connection among programs (`ControlMaster` of `ssh_config(5)`).
+    fn shares_ssh(&self) -> bool;
 
     /// Connects to a server of this machine at its UNIX socket.
     fn connect_socket<'a>(&self, path: &'a Path) -> Waiting<'a, io::Result<Box<dyn Connection>>>;
@@ -242,6 +249,8 @@ pub trait Platform: Send + Sync {
     fn give_file(&self, file: &File, replaced: Option<&Metadata>, folder: &Path) -> io::Result<()>;
     /// Whether an open file is the one that a path names now.
     fn is_same_file(&self, file: &File, path: &Path) -> io::Result<bool>;
+    /// Puts a file in the place of another one in the same folder: whoever opens the path gets the old one or the new one.
+    fn replace(&self, draft: NamedTempFile, path: &Path) -> io::Result<()>;
     /// Bytes that this user may still write where a folder is; none where the system does not say.
     fn free_space(&self, folder: &Path) -> io::Result<Option<u64>>;
     /// Makes a rename in a folder survive power loss.

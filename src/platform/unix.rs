@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Resource, Signal, getrlimit};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr};
+use tempfile::NamedTempFile;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
@@ -114,6 +115,10 @@ impl<S: System> Platform for Unix<S> {
         is_superuser()
     }
 
+    fn docker_host(&self) -> &'static str {
+        "unix:///var/run/docker.sock"
+    }
+
     fn spawn_detached(&self, command: &mut Command) -> io::Result<u32> {
         // What whoever started this program had open, such as a lock that a script holds, would stay open with it.
         let nothing = File::open("/dev/null")?;
@@ -152,6 +157,10 @@ impl<S: System> Platform for Unix<S> {
         // The terminal sends it to its foreground group (termios(4)), to which what this process starts belongs, too.
         let Ok(terminal) = File::open("/dev/tty") else { return false };
         tcgetpgrp(terminal).is_ok_and(|group| group == rustix::process::getpgrp())
+    }
+
+    fn shares_ssh(&self) -> bool {
+        true
     }
 
     fn connect_socket<'a>(&self, path: &'a Path) -> Waiting<'a, io::Result<Box<dyn Connection>>> {
@@ -238,6 +247,10 @@ impl<S: System> Platform for Unix<S> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    fn replace(&self, draft: NamedTempFile, path: &Path) -> io::Result<()> {
+        draft.persist(path).map(drop).map_err(|refused| refused.error)
     }
 
     fn free_space(&self, folder: &Path) -> io::Result<Option<u64>> {

@@ -1,6 +1,8 @@
 //! Windows: the standard library, tokio, winapi-util for the console, and the system's own programs for what is not to be
 //! had without unsafe code.
 
+mod terminal;
+
 use std::fs::{File, Metadata};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -8,11 +10,12 @@ use std::ops::RangeInclusive;
 use std::os::windows::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 use tokio::net::windows::named_pipe::{ClientOptions, NamedPipeServer, ServerOptions};
-use winapi_util::{HandleRef, console};
+use winapi_util::HandleRef;
 
 use super::ports::overlap;
 use super::{Channel, Connection, HostFacts, Interruption, Interruptions, Limit, Limits, Listener};
@@ -33,14 +36,12 @@ const PIPE_INTERVAL: Duration = Duration::from_millis(20);
 /// What taskkill ends with where there is no such process.
 const NO_SUCH_PROCESS: i32 = 128;
 
-/// Modes of a console's input (`SetConsoleMode`): `ENABLE_PROCESSED_INPUT | ENABLE_LINE_INPUT | ENABLE_ECHO_INPUT`.
-const COOKED_INPUT: u32 = 0x0007;
-/// `ENABLE_VIRTUAL_TERMINAL_INPUT`: arrows and the like arrive as escape sequences.
-const ESCAPES_IN: u32 = 0x0200;
-/// `ENABLE_VIRTUAL_TERMINAL_PROCESSING` of a console's output.
-const ESCAPES_OUT: u32 = 0x0004;
-/// How often the size of the console is looked at: it tells of a change only to who reads all of its input events.
-const LOOK_AT_SIZE: Duration = Duration::from_millis(500);
+/// `ERROR_ACCESS_DENIED` and `ERROR_SHARING_VIOLATION`: somebody has the file open and does not share it.
+const IN_USE: [i32; 2] = [5, 32];
+/// How long it is tried to replace a file that somebody has open: kubectl and virus scanners do for a moment.
+const RELEASE: Duration = Duration::from_secs(2);
+/// How often that is tried; the system does not tell when a file is closed.
+const RELEASE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Puts a program that is going to be started into a process group of its own.
 pub fn own_group(command: &mut tokio::process::Command) {
@@ -123,6 +124,10 @@ impl Platform for Windows {
         false
     }
 
+    fn docker_host(&self) -> &'static str {
+        "npipe:////./pipe/docker_engine"
+    }
+
     fn spawn_detached(&self, command: &mut Command) -> io::Result<u32> {
         Ok(command.stdin(Stdio::null()).creation_flags(DETACHED).spawn()?.id())
     }
@@ -150,6 +155,11 @@ impl Platform for Windows {
 
     fn shares_interrupts(&self) -> bool {
         true
+    }
+
+    fn shares_ssh(&self) -> bool {
+        // Microsoft's OpenSSH has no ControlMaster (https://github.com/PowerShell/Win32-OpenSSH/issues/405).
+        false
     }
 
     fn connect_socket<'a>(&self, _path: &'a Path) -> Waiting<'a, io::Result<Box<dyn Connection>>> {
@@ -213,27 +223,19 @@ impl Platform for Windows {
     }
 
     fn allow_escapes(&self) -> bool {
-        // What has no mode is no console: a file, or the terminal of another system's programs, which knows them.
-        let allow = |handle: HandleRef| match console::mode(&handle) {
-            Ok(mode) => console::set_mode(&handle, mode | ESCAPES_OUT).is_ok(),
-            Err(_) => true,
-        };
-        let (out, err) = (allow(HandleRef::stdout()), allow(HandleRef::stderr()));
-        out && err
+        terminal::allow_escapes()
     }
 
     fn terminal_size(&self) -> Option<TerminalSize> {
-        terminal_size()
+        terminal::size()
     }
 
     fn raw_mode(&self) -> io::Result<Box<dyn RawMode>> {
-        let before = console::mode(HandleRef::stdin())?;
-        console::set_mode(HandleRef::stdin(), (before & !COOKED_INPUT) | ESCAPES_IN)?;
-        Ok(Box::new(Raw(before)))
+        Ok(Box::new(terminal::Raw::enter()?))
     }
 
     fn resizes(&self) -> io::Result<Box<dyn Resizes>> {
-        Ok(Box::new(SizeChanges(terminal_size())))
+        Ok(Box::new(terminal::SizeChanges::from_now()))
     }
 
     fn interruptions(&self) -> io::Result<Box<dyn Interruptions>> {
@@ -271,6 +273,23 @@ impl Platform for Windows {
         Ok(identity(file)? == identity(&named)?)
     }
 
+    fn replace(&self, draft: NamedTempFile, path: &Path) -> io::Result<()> {
+        let begun = Instant::now();
+        let mut draft = draft;
+        loop {
+            let refused = match draft.persist(path) {
+                Ok(_) => return Ok(()),
+                Err(refused) => refused,
+            };
+            let in_use = refused.error.raw_os_error().is_some_and(|code| IN_USE.contains(&code));
+            if !in_use || begun.elapsed() >= RELEASE {
+                return Err(refused.error);
+            }
+            draft = refused.file;
+            std::thread::sleep(RELEASE_INTERVAL);
+        }
+    }
+
     fn free_space(&self, _folder: &Path) -> io::Result<Option<u64>> {
         Ok(None)
     }
@@ -279,11 +298,6 @@ impl Platform for Windows {
         // NTFS journals names; a folder cannot be opened to be synced.
         Ok(())
     }
-}
-
-fn terminal_size() -> Option<TerminalSize> {
-    let (rows, columns) = ::console::Term::stdout().size_checked()?;
-    Some(TerminalSize { columns, rows })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the system's own programs, run where nothing can be awaited")]
@@ -312,36 +326,6 @@ fn listener(table: &str, address: IpAddr, port: u16) -> Option<u32> {
 fn first_field(line: &str) -> Option<String> {
     let (field, _) = line.trim_start().strip_prefix('"')?.split_once('"')?;
     Some(field.to_owned())
-}
-
-/// The input's mode from before.
-struct Raw(u32);
-
-impl RawMode for Raw {}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        if let Err(error) = console::set_mode(HandleRef::stdin(), self.0) {
-            tracing::debug!(%error, "cannot restore the terminal");
-        }
-    }
-}
-
-struct SizeChanges(Option<TerminalSize>);
-
-impl Resizes for SizeChanges {
-    fn next(&mut self) -> Waiting<'_, TerminalSize> {
-        Box::pin(async {
-            loop {
-                tokio::time::sleep(LOOK_AT_SIZE).await;
-                let now = terminal_size();
-                if let Some(size) = now.filter(|_| now != self.0) {
-                    self.0 = now;
-                    return size;
-                }
-            }
-        })
-    }
 }
 
 struct Requests {
@@ -381,10 +365,11 @@ impl Listener for PipeListener {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::{Ipv4Addr, TcpListener};
+    use std::os::windows::fs::OpenOptionsExt;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::windows::named_pipe::ServerOptions;
 
     use super::*;
 
@@ -424,6 +409,27 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_replaced_once_nobody_has_it_open() {
+        /// `FILE_SHARE_READ`: others may read the file, and not replace it.
+        const READERS_ONLY: u32 = 1;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        std::fs::write(&path, "old").unwrap();
+        let reader = File::options().read(true).share_mode(READERS_ONLY).open(&path).unwrap();
+        let refused = NamedTempFile::new_in(folder.path()).unwrap().persist(&path).unwrap_err();
+        assert!(IN_USE.contains(&refused.error.raw_os_error().unwrap()), "{refused}");
+        let mut draft = NamedTempFile::new_in(folder.path()).unwrap();
+        draft.write_all(b"new").unwrap();
+        let reading = std::thread::spawn(move || {
+            std::thread::sleep(RELEASE / 10);
+            drop(reader);
+        });
+        Windows.replace(draft, &path).unwrap();
+        reading.join().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+    }
+
+    #[test]
     fn a_process_that_is_gone_is_killed_already() {
         Windows.kill_group(u32::MAX - 3).unwrap();
     }
@@ -438,14 +444,22 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_is_seen_and_connected_to() {
-        let name = format!("sandbar-test-{}", std::process::id());
+    fn a_pipe_is_seen() {
+        let name = format!("sandbar-test-seen-{}", std::process::id());
         let path = format!("//./pipe/{name}");
         assert!(!Windows.has_pipe(Path::new(&path)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut server = ServerOptions::new().create(&path).unwrap();
+            let _server = ServerOptions::new().create(&path).unwrap();
             assert!(Windows.has_pipe(Path::new(&path)));
+        });
+    }
+
+    #[test]
+    fn a_pipe_is_connected_to() {
+        let path = format!("//./pipe/sandbar-test-{}", std::process::id());
+        let talk = async {
+            let mut server = ServerOptions::new().create(&path).unwrap();
             let mut client = Windows.connect_pipe(Path::new(&path)).await.unwrap();
             server.connect().await.unwrap();
             client.write_all(b"ping").await.unwrap();
@@ -454,6 +468,9 @@ mod tests {
             assert_eq!(&heard, b"ping");
             let missing = Windows.connect_pipe(Path::new("//./pipe/sandbar-none")).await.err().unwrap();
             assert_eq!(missing.kind(), io::ErrorKind::NotFound);
-        });
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let talked = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), talk).await });
+        talked.expect("who connects is heard");
     }
 }

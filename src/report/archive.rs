@@ -40,10 +40,12 @@ pub(super) fn unpack(bytes: &[u8]) -> io::Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for entry in archive.entries()? {
         let mut entry = entry?;
-        let path: std::path::PathBuf = entry.path()?.components().skip(1).collect();
+        let path = entry.path()?;
+        let names: Vec<_> = path.components().skip(1).map(|name| name.as_os_str().to_string_lossy()).collect();
+        let path = names.join("/");
         let mut text = Vec::new();
         io::copy(&mut entry, &mut text)?;
-        files.insert(path.to_string_lossy().into_owned(), text);
+        files.insert(path, text);
     }
     Ok(files)
 }

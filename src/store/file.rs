@@ -22,6 +22,6 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail("write"))?;
     file.write_all(bytes).map_err(fail("write"))?;
     file.as_file().sync_all().map_err(fail("write"))?;
-    file.persist(path).map_err(|error| StoreError::io("replace", path, error.error))?;
+    platform::native().replace(file, path).map_err(fail("replace"))?;
     platform::native().sync_dir(folder).map_err(fail("write"))
 }

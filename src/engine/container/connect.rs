@@ -232,10 +232,11 @@ fn nothing_there(options: &ConnectOptions<'_>) -> EngineError {
         EngineChoice::Any | EngineChoice::At(_) => "podman, docker",
     };
     if options.choice != EngineChoice::Podman && find::program("docker", options.env).is_some() {
+        let endpoint = options.platform.docker_host();
         return EngineError::Unreachable {
             engine: "docker".into(),
-            endpoint: "unix:///var/run/docker.sock".into(),
-            reason: "there is no such socket".into(),
+            endpoint: endpoint.into(),
+            reason: format!("there is no such {}", if endpoint.starts_with("npipe:") { "pipe" } else { "socket" }),
         };
     }
     EngineError::NotInstalled { looked_for: looked_for.into() }

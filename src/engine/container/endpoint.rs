@@ -317,6 +317,11 @@ mod tests {
         let unix = |path: &str| Ok(Endpoint::Unix(path.into()));
         let tcp = |address: &str, tls| Ok(Endpoint::Tcp(Tcp { address: address.into(), tls }));
         let certs = |folder: &str, verify| Some(Material { folder: folder.into(), verify });
+        // An absolute path has a drive on Windows.
+        let absolute = |path: &str| std::path::absolute(path).unwrap().display().to_string();
+        let (client, encoded, decoded) = (absolute("/certs/client"), absolute("/a%26b"), absolute("/a&b"));
+        let (client_url, other_url) =
+            (format!("tcp://engine?certs={client}"), format!("https://engine:1/?certs={encoded}&verify=false"));
         let cases = [
             ("unix:///run/podman/podman.sock", unix("/run/podman/podman.sock")),
             ("/run/docker.sock", unix("/run/docker.sock")),
@@ -324,8 +329,8 @@ mod tests {
             ("tcp://engine", tcp("engine:2375", None)),
             ("tcp://[::1]", tcp("[::1]:2375", None)),
             ("tcp://[::1]:1", tcp("[::1]:1", None)),
-            ("tcp://engine?certs=/certs/client", tcp("engine:2376", certs("/certs/client", true))),
-            ("https://engine:1/?certs=/a%26b&verify=false", tcp("engine:1", certs("/a&b", false))),
+            (client_url.as_str(), tcp("engine:2376", certs(&client, true))),
+            (other_url.as_str(), tcp("engine:1", certs(&decoded, false))),
             ("tcp://engine?certs=a", Err("tcp://engine?certs=a: a is not an absolute path".into())),
             ("tcp://engine?tls=1", Err("tcp://engine?tls=1: \"tls=1\" is not certs=FOLDER".into())),
             ("npipe:////./pipe/docker_engine", Ok(Endpoint::Pipe("//./pipe/docker_engine".into()))),

@@ -243,7 +243,8 @@ impl Look<'_> {
 
 impl Step {
     fn is_at(&self, address: &str) -> bool {
-        matches!(self, Self::Ask(candidate) if candidate.endpoint.to_string() == address)
+        let Ok(there) = Endpoint::parse(address) else { return false };
+        matches!(self, Self::Ask(candidate) if candidate.endpoint == there)
     }
 }
 
@@ -408,8 +409,8 @@ mod tests {
         laptop.env.docker_host = Some("tcp://engine".into());
         assert_eq!(laptop.any(), ["docker:tcp://engine:2376?certs=~/.docker&verify=false (DOCKER_HOST)"]);
         laptop.env.docker_tls_verify = true;
-        laptop.env.docker_cert_path = Some("/certs/client".into());
-        assert_eq!(laptop.any(), ["docker:tcp://engine:2376?certs=/certs/client (DOCKER_HOST)"]);
+        laptop.env.docker_cert_path = laptop.env.home.as_ref().map(|home| home.join("certs"));
+        assert_eq!(laptop.any(), ["docker:tcp://engine:2376?certs=~/certs (DOCKER_HOST)"]);
         laptop.env.docker_host = Some("unix:///run/d.sock".into());
         assert_eq!(laptop.any(), ["docker:unix:///run/d.sock (DOCKER_HOST)"]);
         laptop.env.docker_host = Some("tcp://engine:2375".into());

@@ -48,6 +48,9 @@ impl Line {
         env: &Env,
         platform: &dyn Platform,
     ) -> Result<Self, SshProblem> {
+        if !platform.shares_ssh() {
+            return Err(SshProblem::NotShared);
+        }
         let program =
             which::which_in("ssh", env.path.as_ref(), Path::new("/")).map_err(|_| SshProblem::NotInstalled)?;
         let digest = Sha256::digest(address.to_string());
