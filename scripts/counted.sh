@@ -35,7 +35,8 @@ report() {
 says() {
 	expected=$1
 	shift
-	output=$("$@" | tr -d '\r') || return 1
+	output=$("$@") || return 1
+	output=$(printf '%s' "$output" | tr -d '\r')
 	case "
 $output" in
 	*"

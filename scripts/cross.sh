@@ -10,7 +10,8 @@
 # The standard library of a target is the toolchain's own where `rustup target add TARGET` put it
 # there. Elsewhere it is compiled from its source: that of `rustup component add rust-src`, or Debian's package of the same
 # version. Nothing is changed in the toolchain.
-# What has not changed is not built again: each binary has the digest of its inputs beside it.
+# What has not changed is not built again: each binary has the digest of its inputs beside it. One of them is
+# SANDBAR_NODE_DIGESTS: the node images that a release's binaries know, which dist.sh sets.
 set -eu
 
 goal=${1:-}
@@ -193,7 +194,7 @@ inputs_of() {
 		cd "$root"
 		find src Cargo.toml Cargo.lock scripts/cross.sh -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
 		rustc -vV
-		echo "$1 $ziglang $zigbuild"
+		echo "$1 $ziglang $zigbuild ${SANDBAR_NODE_DIGESTS:-}"
 	) | sha256sum | cut -d' ' -f1
 }
 
@@ -234,39 +235,63 @@ make_wine_root() {
 	rm -rf "$wine"
 	mmdebstrap --quiet --variant=apt --include=wine64 trixie "$wine" "$mirror"
 	mkdir -p "$wine/$root"
+	echo "127.0.0.1 localhost" >"$wine/etc/hosts"
 	touch "$wine/made"
 }
 
-# wine PROGRAM ARGUMENT...: runs it in that root, in a mount namespace of its own, the repository where it is here.
+# wine PROGRAM ARGUMENT...: runs it in that root, in a mount namespace of its own, the repository where it is here. It and
+# what Wine keeps in the background are ended together, after five minutes if not before. $engine is the program's engine.
+engine=
 wine() {
 	# shellcheck disable=SC2016 # they are the inner shell's
-	unshare --mount --pid --fork --kill-child sh -euc '
-		root=$1 wine=$2
-		shift 2
+	timeout --signal=KILL 300 unshare --mount --pid --fork --kill-child sh -euc '
+		root=$1 wine=$2 engine=$3
+		shift 3
 		mount -t proc proc "$wine/proc"
 		mount --rbind "$root" "$wine/$root"
 		mount -t tmpfs tmpfs "$wine/tmp"
-		exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin XDG_RUNTIME_DIR=/tmp WINEDEBUG=-all \
+		exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin XDG_RUNTIME_DIR=/tmp WINEDEBUG=-all SANDBAR_ENGINE="$engine" \
 			chroot "$wine" sh -euc "cd \"\$1\"; shift; exec /usr/lib/wine/wine64 \"\$@\"" sh "$root" "$@"
-	' sh "$root" "$wine" "$@"
+	' sh "$root" "$wine" "$engine" "$@"
 }
 
-# Wine's netstat does not say which process listens.
-not_on_wine=platform::windows::tests::the_process_that_listens_has_a_name
+# Tests that Wine is not enough for, and why.
+not_on_wine() {
+	cat <<-END
+		platform::windows::tests::the_process_that_listens_has_a_name Wine's netstat does not say which process listens
+		engine::container::tls::tests::without_an_authority_those_of_the_system_count Wine asks for revocation before it asks whom to trust
+	END
+}
 
 test_on_wine() {
 	flags=
 	(cargo_for "$windows" test --quiet --no-run --lib) || return 1
 	# The newest is the one that was just built or found to be current.
 	tests=$(find "$cross/target/$windows/debug/deps" -name 'sandbar-*.exe' -printf '%T@ %p\n' | sort -rn | head -1 | cut -d' ' -f2)
-	wine "$tests" --quiet --skip "$not_on_wine"
+	# shellcheck disable=SC2046 # names of tests, without blanks
+	wine "$tests" --quiet $(not_on_wine | sed 's/^/--skip /; s/^\([^ ]* [^ ]*\) .*/\1/')
 }
 
 run_windows() {
 	program=$cross/$windows/sandbar.exe
 	says "sandbar $(version)" wine "$program" version &&
 		says 'data        C:\users\root\AppData\Local\sandbar\data' wine "$program" paths &&
-		says 'Usage: sandbar' wine "$program" up --help
+		says 'Usage: sandbar' wine "$program" up --help &&
+		engine='fake:C:\engine' &&
+		says 'there are no clusters' wine "$program" ls &&
+		engine=ssh://me@host &&
+		refuses_ssh
+}
+
+# Windows' ssh cannot do what an engine behind it takes, which is said and has its exit code.
+refuses_ssh() {
+	code=0
+	wine "$program" up >"$cross/said" 2>&1 || code=$?
+	if [ "$code" != 3 ] || ! grep -q 'ssh cannot share a connection' "$cross/said"; then
+		echo "exit code $code"
+		cat "$cross/said"
+		return 1
+	fi
 }
 
 run_arm64() {
@@ -297,7 +322,10 @@ test() {
 	else
 		make_wine_root
 		counted "the library's tests for Windows, on Wine" test_on_wine
-		skip "$not_on_wine" "Wine's netstat does not say which process listens"
+		not_on_wine >"$cross/not-on-wine"
+		while read -r name reason; do
+			skip "$name" "$reason"
+		done <"$cross/not-on-wine"
 		if [ -e "$cross/$windows/sandbar.exe" ]; then
 			counted "sandbar.exe on Wine" run_windows
 		else

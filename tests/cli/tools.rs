@@ -93,7 +93,7 @@ fn help_has_examples() {
               Engine that runs the node
 
               Possible values:
-              - auto:    The one that fits on this host
+              - auto:  The one that fits on this host
               - podman:  Podman
               - docker:  Docker
               - machine: A machine of QEMU, which needs neither
