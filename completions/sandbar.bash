@@ -2135,7 +2135,7 @@ _sandbar() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "auto podman docker" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto podman docker machine" -- "${cur}"))
                     return 0
                     ;;
                 --output)

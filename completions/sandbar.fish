@@ -212,7 +212,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand renew" -l ttl -d 'How lo
 complete -c sandbar -n "__fish_sandbar_using_subcommand renew" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand renew" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
-docker\t'Docker'"
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand renew" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
 json\t'For programs'
 yaml\t'For programs and people'
