@@ -41,6 +41,11 @@ node: ## build the node's programs into build/
 image: ## build the node image, localhost/sandbar-node
 	@images/build.sh image
 
+.PHONY: machine-image
+machine-image: ## make what machines start from into build/ARCH/machine; ARCH=arm64 or amd64, else this machine's
+	@scripts/requirements.sh machine
+	@images/machine/build.sh set $(ARCH)
+
 .PHONY: cross
 cross: ## build the command-line tool for Linux, macOS and Windows into build/cross/
 	@scripts/cross.sh build
@@ -86,7 +91,7 @@ lint: ## every linter, of Rust, Go and the shell
 .PHONY: test
 test: ## every test there is, real engines included; installs what is missing
 	@scripts/requirements.sh test
-	@$(MAKE) --no-print-directory lint cross-check image
+	@$(MAKE) --no-print-directory lint cross-check image machine-image
 	@cd images/node && $(GO_TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- $(GO_TAGS) ./...
 	@SANDBAR_TEST_REQUIRE="$(REQUIRED_ENGINES)" cargo test --locked
 	@$(MAKE) --no-print-directory reproduce
@@ -97,8 +102,9 @@ fuzz: ## look for inputs that break something, FUZZ_TIME seconds for each target
 	@scripts/fuzz.sh "$(FUZZ_TIME)" $(TARGET)
 
 .PHONY: reproduce
-reproduce: ## build the node image twice and compare
+reproduce: ## build the node image and what machines start from twice and compare
 	@images/build.sh reproduce
+	@images/machine/build.sh reproduce
 
 .PHONY: bench
 bench: ## measure the figures of docs/performance.md and write its table

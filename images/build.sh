@@ -1,17 +1,18 @@
 #!/bin/sh
 # Builds the node image, localhost/sandbar-node:VERSION, and everything in it. What has not changed is not built again:
 # each step leaves the digest of its inputs beside its result.
-#   build.sh binaries|seed|base|image|archive|reproduce [ARCHITECTURE]
+#   build.sh binaries|seed|root|base|image|archive|reproduce [ARCHITECTURE]
 #   build.sh digests
 # "reproduce" builds all of it a second time, elsewhere and without any cache but Go's, and compares.
 # "archive" writes the image as a release has it, build/dist/sandbar-node-VERSION-ARCHITECTURE.tar.zst. "digests" prints, of all
 # archives that were written, what a build of the command-line tool takes as SANDBAR_NODE_DIGESTS: then it knows them.
 # Another architecture than this machine's needs gcc-aarch64-linux-gnu (or CC_ARM64) for one small program.
+# "root" makes everything that the image is put together from, without a container engine; machines are made of it too.
 # The base is made out of Debian's packages, which needs no registry. BASE=IMAGE takes one that was made before, of this
 # engine's store or of a registry.
 set -eu
 
-goal=${1:?usage: build.sh binaries|seed|base|image|archive|reproduce|digests [ARCHITECTURE]}
+goal=${1:?usage: build.sh binaries|seed|root|base|image|archive|reproduce|digests [ARCHITECTURE]}
 root=$(dirname "$(dirname "$(realpath "$0")")")
 architecture=${2:-$(go env GOARCH)}
 host=$(go env GOHOSTARCH)
@@ -49,7 +50,7 @@ fresh() { [ -e "$build/$1.inputs" ] && [ "$(cat "$build/$1.inputs")" = "$2" ]; }
 stamp() { printf '%s\n' "$2" >"$build/$1.inputs"; }
 
 binaries() {
-	mkdir -p "$build/node/usr/bin" "$build/runtime/usr/bin" "$build/runtime/usr/lib/cni"
+	mkdir -p "$build/node/usr/bin" "$build/guest/usr/bin" "$build/runtime/usr/bin" "$build/runtime/usr/lib/cni"
 	inputs=$(printf '%s %s %s %s' "$(digest_of images/node)" "$(go version)" "$tags" "$version" | sha256sum | cut -d' ' -f1)
 	if fresh binaries "$inputs"; then
 		return
@@ -67,6 +68,8 @@ binaries() {
 			go build -tags "$tags" -ldflags "$flags" -o "$build/node/usr/bin/$program" "./cmd/$program"
 		fi
 	done
+	# Of use in machines alone.
+	go build -ldflags "$flags" -o "$build/guest/usr/bin/sandbar-sshd" ./cmd/sandbar-sshd
 	ln -sf sandbar-node "$build/node/usr/bin/kubectl"
 	containerd=github.com/containerd/containerd/v2
 	containerd_version=$(go list -m -f '{{.Version}}' $containerd)
@@ -105,25 +108,35 @@ seed() {
 	fi
 }
 
+# base_archive: the base as an archive, and what it was made of in $inputs and $epoch.
+base_archive() {
+	mkdir -p "$build"
+	epoch=$(epoch_of images/base)
+	inputs=$(printf '%s %s %s' "$(digest_of images/base)" "$epoch" "${SANDBAR_DEBIAN_MIRROR:-}" | sha256sum | cut -d' ' -f1)
+	if ! fresh base "$inputs" || [ ! -e "$build/base/base.tar" ]; then
+		say "Making the base out of Debian packages ($architecture)"
+		SOURCE_DATE_EPOCH=$epoch "$root/images/base/build.sh" "$build/base/base.tar" "$architecture" >&2
+		stamp base "$inputs"
+	fi
+}
+
 base() {
 	if [ -n "${BASE:-}" ]; then
 		$podman image exists "$BASE" || $podman pull --quiet --platform "linux/$architecture" "$BASE" >/dev/null
 		return
 	fi
-	mkdir -p "$build"
-	epoch=$(epoch_of images/base)
-	inputs=$(printf '%s %s %s' "$(digest_of images/base)" "$epoch" "${SANDBAR_DEBIAN_MIRROR:-}" | sha256sum | cut -d' ' -f1)
-	if [ -z "$no_cache" ] && fresh base "$inputs" && [ -e "$build/base/base.tar" ] &&
+	base_archive
+	if [ -z "$no_cache" ] &&
 		[ "$($podman image inspect --format '{{index .Labels "dev.sandbar.inputs"}}' "$base_name" 2>/dev/null)" = "$inputs" ]; then
 		return
 	fi
-	if ! fresh base "$inputs" || [ ! -e "$build/base/base.tar" ]; then
-		say "Making the base out of Debian packages"
-		SOURCE_DATE_EPOCH=$epoch "$root/images/base/build.sh" "$build/base/base.tar" "$architecture" >&2
-	fi
 	printf 'FROM scratch\nADD base.tar /\nCMD ["/bin/sh"]\n' >"$build/base/Containerfile"
 	podman_build "$epoch" -t "$base_name" --label "dev.sandbar.inputs=$inputs" -f "$build/base/Containerfile" "$build/base"
-	stamp base "$inputs"
+}
+
+root() {
+	seed
+	base_archive
 }
 
 # podman_build EPOCH ARGUMENT…: podman build with what makes two builds of the same inputs the same image. The limit is
@@ -235,7 +248,7 @@ reproduce() {
 }
 
 case $goal in
-binaries | seed | base | image | archive | reproduce | digests) "$goal" ;;
+binaries | seed | root | base | image | archive | reproduce | digests) "$goal" ;;
 *)
 	say "error: no such goal: $goal"
 	exit 2

@@ -2,15 +2,22 @@
 # Installs the Debian or Ubuntu packages that a goal needs and that are missing: says which and why, and asks on a
 # terminal. Without a terminal it goes ahead when run as root, and so it does anywhere with YES=1.
 #
-# usage: requirements.sh up|test|lint|bench|fuzz|cross|cross-check|cross-test|dist
+# usage: requirements.sh up|machine|test|lint|bench|fuzz|cross|cross-check|cross-test|dist
 set -eu
 
 goal=${1:-}
 
+# The oldest QEMU that keeps a machine's state as Sandbar needs it, and the emulator of this machine's own architecture.
+oldest_qemu=9
+case $(uname -m) in
+aarch64) emulator=qemu-system-aarch64 emulator_package=qemu-system-arm ;;
+*) emulator=qemu-system-x86_64 emulator_package=qemu-system-x86 ;;
+esac
+
 # One line a requirement: how to see that it is there, the package, what it is for.
 requirements() {
 	case $goal in
-	lint | cross* | dist | fuzz) ;;
+	lint | cross* | dist | fuzz | machine) ;;
 	*) cat <<-END ;;
 		command:podman podman runs the cluster's container
 		command:runc:crun runc starts containers for Podman
@@ -31,6 +38,17 @@ requirements() {
 	bench) cat <<-END ;;
 		command:python3 python3 runs the benchmark
 		command:zstd zstd compresses the node image
+	END
+	esac
+	case $goal in
+	machine | test) cat <<-END ;;
+		command:mmdebstrap mmdebstrap makes the root of machines
+		command:depmod kmod finds the modules that machines need
+		command:cpio cpio packs what machines start from
+		command:mke2fs e2fsprogs makes the disks of machines
+		command:xz xz-utils unpacks modules
+		command:zstd zstd packs what machines start from
+		file:/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring verifies the kernel of machines
 	END
 	esac
 	case $goal in
@@ -65,6 +83,8 @@ requirements() {
 		command:ip iproute2 makes network namespaces for tests
 		command:mkfs.ext4 e2fsprogs makes the disk whose power the tests cut
 		command:losetup mount makes a disk of a file for it
+		qemu:$emulator $emulator_package emulates machines
+		command:qemu-img qemu-utils makes the disks of machines
 		command:ssh openssh-client reaches engines on other machines
 		file:/usr/sbin/sshd openssh-server sshd is started by the tests, privately, as another machine's
 		END
@@ -81,6 +101,11 @@ present() {
 	rest=${1#*:}
 	case $kind in
 	file) [ -e "$rest" ] ;;
+	# "QEMU emulator version 10.0.2 …"
+	qemu)
+		version=$("$rest" --version 2>/dev/null | sed -n 's/.* version \([0-9]*\)\..*/\1/p')
+		[ "${version:-0}" -ge "$oldest_qemu" ]
+		;;
 	# of Python
 	module) python3 -c "import $rest" 2>/dev/null ;;
 	command)
@@ -99,10 +124,27 @@ present() {
 	esac
 }
 
+# install_from_backports PACKAGE…: with those packages' own dependencies, and no other package of backports.
+install_from_backports() {
+	lists=$(mktemp -d)
+	mirror=${SANDBAR_DEBIAN_MIRROR:-http://deb.debian.org}
+	for pocket in "$codename" "$codename-updates" "$codename-backports"; do
+		echo "deb $mirror/debian $pocket main"
+	done >"$lists/sources.list"
+	mkdir -p "$lists/lists/partial"
+	chmod -R a+rX "$lists"
+	for action in "update" "install -y --no-install-recommends -t $codename-backports $*"; do
+		# shellcheck disable=SC2086 # an action with its arguments
+		$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o "Dir::Etc::SourceList=$lists/sources.list" \
+			-o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$lists/lists" -o APT::Sandbox::User=root $action >/dev/null
+	done
+	$as_root rm -rf "$lists"
+}
+
 case $goal in
-up | test | lint | bench | fuzz | cross | cross-check | cross-test | dist) ;;
+up | machine | test | lint | bench | fuzz | cross | cross-check | cross-test | dist) ;;
 *)
-	echo "usage: $0 up|test|lint|bench|fuzz|cross|cross-check|cross-test|dist" >&2
+	echo "usage: $0 up|machine|test|lint|bench|fuzz|cross|cross-check|cross-test|dist" >&2
 	exit 2
 	;;
 esac
@@ -117,6 +159,7 @@ done
 packages=
 list=
 while read -r check package why; do
+	case " $packages " in *" $package "*) continue ;; esac
 	if ! present "$check"; then
 		packages="$packages $package"
 		list="$list  $package: $why
@@ -159,6 +202,17 @@ if [ "${YES:-}" != 1 ]; then
 	fi
 fi
 $as_root apt-get update -qq
+# Debian 12's own QEMU is too old: the packages come from its backports then, through a list of sources of their own.
+case " $packages " in
+*" $emulator_package "*)
+	candidate=$(apt-cache policy "$emulator_package" | sed -n 's/^ *Candidate: *\([0-9]*:\)\{0,1\}\([0-9]*\).*/\2/p')
+	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+	if [ "${candidate:-0}" -lt "$oldest_qemu" ] && [ "$(sed -n 's/^ID=//p' /etc/os-release)" = debian ]; then
+		install_from_backports "$emulator_package" qemu-utils
+		packages=$(printf '%s ' "$packages" | sed "s/ $emulator_package / /; s/ qemu-utils / /")
+	fi
+	;;
+esac
 # shellcheck disable=SC2086 # a list of package names
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
 echo "Installed:$packages"

@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"sandbar.dev/node/internal/machine"
 )
 
 // signals ask for the stop: SIGTERM by engines, SIGINT by Ctrl-Alt-Del and a terminal, SIGPWR by failing power.
@@ -19,7 +21,10 @@ func main() {
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals, append(stopSignals, syscall.SIGCHLD)...)
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
-	if err := run(started, signals); err != nil {
+	if machine.Bare() {
+		runMachine(signals)
+	}
+	if err := runContainer(started, signals); err != nil {
 		fmt.Fprintf(os.Stderr, "sandbar-init: %v\n", err)
 		os.Exit(1)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,54 +11,85 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"sandbar.dev/node/internal/containerdconfig"
 	"sandbar.dev/node/internal/haproxy"
 	"sandbar.dev/node/internal/host"
 	"sandbar.dev/node/internal/hostinfo"
 	"sandbar.dev/node/internal/initapi"
 	"sandbar.dev/node/internal/initd"
+	"sandbar.dev/node/internal/machine"
 	"sandbar.dev/node/internal/memory"
 	"sandbar.dev/node/internal/paths"
 )
 
-// run prepares the host, keeps the processes running and returns after a stop.
-func run(started time.Time, signals <-chan os.Signal) error {
+// runContainer is the whole life of a container's first process.
+func runContainer(started time.Time, signals <-chan os.Signal) error {
 	if os.Getpid() != 1 {
 		return errors.New("it must be the first process of a container or machine (it makes the machine its own)")
 	}
+	return run(setting{
+		layout: paths.Default(), started: started, signals: signals, environment: os.Environ(),
+		console: func() io.Writer { return os.Stdout },
+	})
+}
+
+// setting is what a container and a machine have different.
+type setting struct {
+	layout  paths.Layout
+	started time.Time
+	signals <-chan os.Signal
+	// environment is what the node's processes get, as os.Environ has it.
+	environment []string
+	// console gives what takes the log.
+	console func() io.Writer
+	// machine is nil in a container.
+	machine *machine.Machine
+}
+
+// run prepares the host, keeps the processes running and returns after a stop.
+func run(s setting) error {
 	// Its own garbage is a few reports a minute.
 	debug.SetMemoryLimit(16 << 20)
-	layout := paths.Default()
-	prepared, err := host.Prepare(host.Options{Layout: layout, Logf: logEarly})
+	options := host.Options{Layout: s.layout, Logf: logEarly}
+	if s.machine != nil {
+		options.Machine, options.Model = true, s.machine.Boot.Model
+	}
+	prepared, err := host.Prepare(options)
 	if err != nil {
 		return fmt.Errorf("prepare the host: %w", err)
 	}
-	grace := initapi.DefaultStopGrace
-	if text := os.Getenv(initapi.StopGraceVariable); text != "" {
-		if grace, err = initapi.ParseStopGrace(text); err != nil {
-			return fmt.Errorf("%s: %w", initapi.StopGraceVariable, err)
-		}
-	}
-	specs, err := children(layout, &prepared.Facts)
+	grace, err := stopGrace(s.environment)
 	if err != nil {
 		return err
 	}
-	log := initd.NewLog(layout.Log(), os.Stdout)
+	specs, err := children(s.layout, &prepared.Facts, childEnvironment(s.environment))
+	if err != nil {
+		return err
+	}
+	warnings := prepared.Warnings
+	if s.machine != nil {
+		ssh, err := sshServer(s.layout, s.machine, childEnvironment(s.environment))
+		if err != nil {
+			return err
+		}
+		// It answers while the others start, and until they have ended.
+		specs = append([]initd.Spec{ssh}, specs...)
+		warnings = append(s.machine.Warnings, warnings...)
+	}
+	log := initd.NewLog(s.layout.Log(), s.console())
 	log.Printf("host prepared after %d ms: control groups %s, container %t",
-		time.Since(started).Milliseconds(), prepared.Facts.Cgroup, prepared.Facts.Container)
+		time.Since(s.started).Milliseconds(), prepared.Facts.Cgroup, prepared.Facts.Container)
 	supervisor := initd.New(initd.Options{
 		Specs:     specs,
-		RunDir:    layout.Run,
+		RunDir:    s.layout.Run,
 		StopGrace: grace,
-		Started:   started,
-		Warnings:  prepared.Warnings,
-		Signals:   signals,
+		Started:   s.started,
+		Warnings:  warnings,
+		Signals:   s.signals,
 		Log:       log,
 		First:     true,
 	})
-	stopServing, err := initd.Serve(layout.InitSocket(), supervisor)
+	stopServing, err := initd.Serve(s.layout.InitSocket(), supervisor)
 	if err != nil {
 		return err
 	}
@@ -66,30 +98,36 @@ func run(started time.Time, signals <-chan os.Signal) error {
 		err := memory.FollowExhaustion(memory.Root, supervisor.OutOfMemory)
 		log.Printf("nobody tells any more when memory runs out: %v", err)
 	}()
+	if s.machine != nil {
+		attend(s.machine, supervisor, log)
+	}
 	supervisor.Run()
 	stopServing()
 	if prepared.Facts.Container {
 		// Mounts go with the namespace, and what was written stays in the host's cache: there is nothing to wait for.
 		log.Printf("stopped")
-		log.Close(time.Second)
-		return nil
+	} else {
+		log.Printf("stopped; the machine is switched off")
+		host.UnmountAll([]string{s.layout.Kubelet, "/run/containerd", s.layout.ContainerdData()}, logEarly)
 	}
-	log.Printf("stopped; the machine is switched off")
 	log.Close(time.Second)
-	return switchOff(layout)
+	return nil
 }
 
-// switchOff ends a machine whose first process this is.
-func switchOff(layout paths.Layout) error {
-	host.UnmountAll([]string{layout.Kubelet, "/run/containerd", layout.ContainerdData()}, logEarly)
-	if err := initd.Sync(layout.Data); err != nil {
-		logEarly("%v", err)
+// stopGrace is what pods get at most when no stop says otherwise.
+func stopGrace(environment []string) (time.Duration, error) {
+	grace := initapi.DefaultStopGrace
+	for _, entry := range environment {
+		text, found := strings.CutPrefix(entry, initapi.StopGraceVariable+"=")
+		if !found {
+			continue
+		}
+		var err error
+		if grace, err = initapi.ParseStopGrace(text); err != nil {
+			return 0, fmt.Errorf("%s: %w", initapi.StopGraceVariable, err)
+		}
 	}
-	unix.Sync()
-	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF); err != nil {
-		return fmt.Errorf("switch the machine off: %w", err)
-	}
-	return nil
+	return grace, nil
 }
 
 func logEarly(format string, args ...any) {
@@ -98,7 +136,7 @@ func logEarly(format string, args ...any) {
 
 // children are the processes of a node, in the order in which they are started. All are started at once: sandbar-node
 // waits for containerd's socket itself.
-func children(layout paths.Layout, facts *hostinfo.Facts) ([]initd.Spec, error) {
+func children(layout paths.Layout, facts *hostinfo.Facts, environment []string) ([]initd.Spec, error) {
 	configuration := filepath.Join(layout.Run, "containerd.toml")
 	state := filepath.Dir(layout.ContainerdSocket)
 	if err := os.WriteFile(configuration, containerdconfig.Build(containerdconfig.Options{
@@ -118,7 +156,6 @@ func children(layout paths.Layout, facts *hostinfo.Facts) ([]initd.Spec, error) 
 		}
 		listeners = append(listeners, listener)
 	}
-	environment := childEnvironment(os.Environ())
 	ingress := &ingressFiles{
 		configuration: layout.HAProxyConfig(),
 		folder:        haproxy.Folder(layout.HAProxy()),

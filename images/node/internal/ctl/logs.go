@@ -4,16 +4,23 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
 
 	"sandbar.dev/node/internal/initapi"
+	"sandbar.dev/node/internal/paths"
 )
 
 // logChildren are the processes that have a log of their own.
-func logChildren() []string {
-	return []string{"init", initapi.ChildContainerd, initapi.ChildHAProxy, initapi.ChildNode}
+func logChildren(layout paths.Layout) []string {
+	children := []string{"init", initapi.ChildContainerd, initapi.ChildHAProxy, initapi.ChildNode}
+	// Machines alone have an SSH server.
+	if _, err := os.Stat(layout.ChildLog(initapi.ChildSSH)); err == nil {
+		children = append(children, initapi.ChildSSH)
+	}
+	return children
 }
 
 // runLogs prints log lines from the files, so that it works while the node is down.
@@ -47,8 +54,9 @@ func runLogs(ctx context.Context, env *Environment, arguments []string) error {
 			return err
 		}
 	}
-	for _, child := range logChildren() {
-		if component != "" && component != child && (child != initapi.ChildNode || slices.Contains(logChildren(), component)) {
+	children := logChildren(env.Layout)
+	for _, child := range children {
+		if component != "" && component != child && (child != initapi.ChildNode || slices.Contains(children, component)) {
 			continue
 		}
 		file, err := openLog(child, env.Layout.ChildLog(child))
@@ -225,14 +233,14 @@ func (l *logs) flush() error {
 
 // checkComponent is an error when the component is not one: no line is its, and the node does not know it.
 func (l *logs) checkComponent(ctx context.Context, env *Environment) error {
-	if l.component == "" || l.seen[l.component] || slices.Contains(logChildren(), l.component) {
+	if l.component == "" || l.seen[l.component] || slices.Contains(logChildren(env.Layout), l.component) {
 		return nil
 	}
 	status, err := env.node().Status(ctx)
 	if err != nil {
 		return &exitError{exitFailed, fmt.Sprintf("there are no lines of a component named %q", l.component)}
 	}
-	names := logChildren()
+	names := logChildren(env.Layout)
 	for _, part := range status.Components {
 		if part.Name == l.component {
 			return nil

@@ -205,7 +205,7 @@ func (p *preparer) cgroups() error {
 		}
 	}
 	if plan.mode == hostinfo.CgroupV2 {
-		if plan.controllers, err = delegate(cgroupRoot, os.Getpid()); err != nil {
+		if plan.controllers, err = delegate(cgroupRoot, os.Getpid(), p.options.Machine); err != nil {
 			return err
 		}
 	}
@@ -270,8 +270,9 @@ func mountCgroup(m cgroupMount) error {
 }
 
 // delegate empties the root of a unified hierarchy into a leaf, as a cgroup with controllers for its children may have no
-// processes of its own, and hands down every controller. It returns those that were handed down, sorted.
-func delegate(root string, self int) ([]string, error) {
+// processes of its own, and hands down every controller. It returns those that were handed down, sorted. The root of a whole
+// machine may have processes, which are the kernel's threads: they stay.
+func delegate(root string, self int, machine bool) ([]string, error) {
 	group := filepath.Join(root, leaf)
 	if err := os.MkdirAll(group, 0o755); err != nil {
 		return nil, err
@@ -280,14 +281,9 @@ func delegate(root string, self int) ([]string, error) {
 	if err := os.WriteFile(into, fmt.Appendf(nil, "%d", self), 0o644); err != nil {
 		return nil, fmt.Errorf("move into %s: %w", group, err)
 	}
-	procs, err := os.ReadFile(filepath.Join(root, "cgroup.procs"))
-	if err != nil {
-		return nil, err
-	}
-	for _, pid := range strings.Fields(string(procs)) {
-		// Those of an exec that was there before; one that has ended meanwhile is no matter.
-		if err := os.WriteFile(into, []byte(pid), 0o644); err != nil && !errors.Is(err, unix.ESRCH) {
-			return nil, fmt.Errorf("move process %s into %s: %w", pid, group, err)
+	if !machine {
+		if err := moveAll(root, group); err != nil {
+			return nil, err
 		}
 	}
 	offered, err := os.ReadFile(filepath.Join(root, "cgroup.controllers"))
@@ -303,6 +299,21 @@ func delegate(root string, self int) ([]string, error) {
 	}
 	slices.Sort(given)
 	return given, nil
+}
+
+// moveAll moves the processes of one group into another.
+func moveAll(from, to string) error {
+	procs, err := os.ReadFile(filepath.Join(from, "cgroup.procs"))
+	if err != nil {
+		return err
+	}
+	for _, pid := range strings.Fields(string(procs)) {
+		// Those of an exec that was there before; one that has ended meanwhile is no matter.
+		if err := os.WriteFile(filepath.Join(to, "cgroup.procs"), []byte(pid), 0o644); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("move process %s into %s: %w", pid, to, err)
+		}
+	}
+	return nil
 }
 
 // removeStaleGroups removes the empty groups of pods that a killed run left. It is best effort: the engine normally makes

@@ -142,7 +142,7 @@ func TestDelegate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := delegate(root, 1)
+	got, err := delegate(root, 1, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,10 @@ import (
 type Options struct {
 	// Layout names the node's files.
 	Layout paths.Layout
+	// Machine says that this is a whole machine's first process, not a container's: the kernel is the node's own.
+	Machine bool
+	// Model is the board that the machine stands for; may be empty.
+	Model string
 	// Logf takes a line for each thing that was done or found.
 	Logf func(format string, args ...any)
 }
@@ -47,15 +51,11 @@ type preparer struct {
 	result  Result
 }
 
-// Prepare makes the machine fit. Only what the node cannot live without is an error; all else is a warning. It must be
+// Prepare makes the machine fit, whose /proc, /sys and /dev are mounted. Only what the node cannot live without is an error; all else is a warning. It must be
 // the first process's first act, while nothing else runs.
 func Prepare(options Options) (*Result, error) {
 	p := &preparer{options: options, layout: options.Layout}
-	machine, err := p.kernelFileSystems()
-	if err != nil {
-		return nil, err
-	}
-	p.result.Facts.Container = !machine
+	p.result.Facts.Container, p.result.Facts.Model = !options.Machine, options.Model
 	for _, step := range []struct {
 		name string
 		do   func() error

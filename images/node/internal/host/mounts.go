@@ -11,43 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernelFileSystems mounts /proc, /sys and /dev where nobody has, which means that this is a machine's own init. An engine
-// always mounts /proc before it starts a container.
-func (p *preparer) kernelFileSystems() (machine bool, err error) {
-	if _, err := os.Stat("/proc/self/mountinfo"); err == nil {
-		return false, nil
-	}
-	for _, fs := range []struct {
-		kind, point, data string
-		flags             uintptr
-	}{
-		{"proc", "/proc", "", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
-		{"sysfs", "/sys", "", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
-		{"devtmpfs", "/dev", "mode=0755", unix.MS_NOSUID},
-		{"devpts", "/dev/pts", "mode=0620,ptmxmode=0666,gid=5", unix.MS_NOSUID | unix.MS_NOEXEC},
-		{"tmpfs", "/dev/shm", "mode=1777", unix.MS_NOSUID | unix.MS_NODEV},
-		{"mqueue", "/dev/mqueue", "", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
-	} {
-		if err := os.MkdirAll(fs.point, 0o755); err != nil {
-			return true, err
-		}
-		// The kernel may have mounted /dev itself (CONFIG_DEVTMPFS_MOUNT).
-		if err := unix.Mount(fs.kind, fs.point, fs.kind, fs.flags, fs.data); err != nil && !errors.Is(err, unix.EBUSY) {
-			return true, fmt.Errorf("mount %s: %w", fs.point, err)
-		}
-	}
-	// The kernel mounts the root read-only unless its command line says rw.
-	if err := unix.Mount("", "/", "", unix.MS_REMOUNT, ""); err != nil {
-		return true, fmt.Errorf("make / writable: %w", err)
-	}
-	if name, err := os.ReadFile("/etc/hostname"); err == nil && len(name) > 0 {
-		if err := unix.Sethostname([]byte(strings.TrimSpace(string(name)))); err != nil {
-			p.warn("HostNameNotSet", "", "the host name could not be set: %v", err)
-		}
-	}
-	return true, nil
-}
-
 // shareMounts makes every mount propagate, so that volumes that kubelet mounts are seen in pods with mount propagation.
 func (p *preparer) shareMounts() error {
 	if err := unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""); err != nil {

@@ -43,6 +43,8 @@ type Facts struct {
 	Snapshotter string `json:"snapshotter"`
 	// Container says that the node runs in a container, not as a machine's init.
 	Container bool `json:"container"`
+	// Model is the board that a machine stands for; empty in containers and where the machine stands for none.
+	Model string `json:"model,omitempty"`
 }
 
 // Read reads the facts from path, normally [File].

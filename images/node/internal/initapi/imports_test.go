@@ -10,8 +10,8 @@ import (
 // initialisation.
 func TestNoKubernetes(t *testing.T) {
 	for _, program := range []string{
-		"sandbar.dev/node/cmd/sandbar-init", "sandbar.dev/node/cmd/sandbarctl", "sandbar.dev/node/internal/initapi",
-		"sandbar.dev/node/internal/hostinfo", "sandbar.dev/node/internal/netcheck", "sandbar.dev/node/internal/cni", "sandbar.dev/node/internal/haproxy",
+		"sandbar.dev/node/cmd/sandbar-init", "sandbar.dev/node/cmd/sandbarctl", "sandbar.dev/node/cmd/sandbar-sshd", "sandbar.dev/node/internal/initapi",
+		"sandbar.dev/node/internal/hostinfo", "sandbar.dev/node/internal/netcheck", "sandbar.dev/node/internal/cni", "sandbar.dev/node/internal/haproxy", "sandbar.dev/node/internal/machine",
 	} {
 		output, err := exec.Command("go", "list", "-deps", program).Output()
 		if err != nil {

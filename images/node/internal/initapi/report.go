@@ -39,6 +39,8 @@ const (
 	ChildContainerd = "containerd"
 	// ChildHAProxy is HAProxy.
 	ChildHAProxy = "haproxy"
+	// ChildSSH is sandbar-sshd, in machines alone.
+	ChildSSH = "ssh"
 )
 
 // ReadyFDVariable is the environment variable with the number of the descriptor on which sandbar-node writes one byte
@@ -72,7 +74,7 @@ func (e Exit) String() string {
 
 // Child is one process that sandbar-init keeps running.
 type Child struct {
-	// Name is "node", "containerd" or "haproxy".
+	// Name is "node", "containerd", "haproxy" or "ssh".
 	Name string `json:"name"`
 	// State is where it stands.
 	State State `json:"state"`

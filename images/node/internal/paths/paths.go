@@ -101,6 +101,12 @@ func (l Layout) InitSocket() string { return filepath.Join(l.Run, "init.sock") }
 // HostInfo is what sandbar-init found out about the machine, for the node.
 func (l Layout) HostInfo() string { return filepath.Join(l.Run, "host.json") }
 
+// SSHHostKey is the private key by which a machine's SSH server proves itself.
+func (l Layout) SSHHostKey() string { return filepath.Join(l.Run, "ssh", "host_key") }
+
+// SSHAuthorizedKeys are the public keys that a machine's SSH server lets in, one a line.
+func (l Layout) SSHAuthorizedKeys() string { return filepath.Join(l.Run, "ssh", "authorized_keys") }
+
 // ResolvConf is the resolv.conf for pods, without the resolvers that only the node itself can reach.
 func (l Layout) ResolvConf() string { return filepath.Join(l.Run, "resolv.conf") }
 

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sandbar.dev/node/internal/initapi"
+	"sandbar.dev/node/internal/initd"
+	"sandbar.dev/node/internal/machine"
+	"sandbar.dev/node/internal/machine/control"
+	"sandbar.dev/node/internal/paths"
+	"sandbar.dev/node/internal/version"
+)
+
+// runMachine is the whole life of a machine; it does not return.
+func runMachine(signals <-chan os.Signal) {
+	m := machine.New(version.Sandbar, logEarly)
+	err := m.Start()
+	if err == nil {
+		go func() {
+			if err := m.LoadModules(); err != nil {
+				logEarly("%v", err)
+			}
+		}()
+		err = run(setting{
+			layout: paths.Default(), started: m.Started, signals: signals, environment: m.Environment,
+			console: m.Log, machine: m,
+		})
+	}
+	if errors.Is(err, machine.ErrStopped) {
+		err = nil
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "sandbar-init: %v\n", err)
+	}
+	m.SwitchOff(err)
+}
+
+// sshServer is the SSH server, which gets its keys in files that only root can read.
+func sshServer(layout paths.Layout, m *machine.Machine, environment []string) (initd.Spec, error) {
+	if err := os.MkdirAll(filepath.Dir(layout.SSHHostKey()), 0o700); err != nil {
+		return initd.Spec{}, err
+	}
+	for path, content := range map[string]string{
+		layout.SSHHostKey():        m.Boot.SSH.HostKey,
+		layout.SSHAuthorizedKeys(): strings.Join(m.Boot.SSH.AuthorizedKeys, "\n") + "\n",
+	} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			return initd.Spec{}, fmt.Errorf("write the SSH server's keys: %w", err)
+		}
+	}
+	return initd.Spec{
+		Name:  initapi.ChildSSH,
+		Path:  "/usr/bin/sandbar-sshd",
+		Args:  []string{"--host-key", layout.SSHHostKey(), "--authorized-keys", layout.SSHAuthorizedKeys()},
+		Env:   environment,
+		Ready: initd.ReadyPipe{},
+	}, nil
+}
+
+// attend tells the host how far the node's processes are, and does what it asks for.
+func attend(m *machine.Machine, supervisor *initd.Supervisor, log *initd.Log) {
+	go func() {
+		for grace := range m.Stops() {
+			log.Printf("the host asks for the end")
+			supervisor.Stop(grace)
+		}
+	}()
+	go func() {
+		if err := announce(m, supervisor); err != nil {
+			log.Printf("the host is not told how far the start is: %v", err)
+		}
+	}()
+}
+
+// announce tells the host when the SSH server listens and the other processes are started, and once both is so that the
+// machine is ready.
+func announce(m *machine.Machine, supervisor *initd.Supervisor) error {
+	revision, told := uint64(0), map[string]bool{}
+	tell := func(phase string, reached bool) {
+		if reached && !told[phase] {
+			told[phase] = true
+			m.Phase(phase)
+		}
+	}
+	for !told[control.PhaseSSH] || !told[control.PhaseNode] {
+		report, err := supervisor.Report(context.Background(), true, revision)
+		if err != nil {
+			return err
+		}
+		revision = report.Revision
+		ssh, started := false, true
+		for _, child := range report.Children {
+			if child.Name == initapi.ChildSSH {
+				ssh = child.State == initapi.StateReady
+			} else if child.FirstStarted.IsZero() {
+				started = false
+			}
+		}
+		tell(control.PhaseSSH, ssh)
+		tell(control.PhaseNode, started)
+	}
+	m.Ready()
+	return nil
+}

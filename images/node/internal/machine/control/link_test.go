@@ -1,0 +1,207 @@
+package control_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sandbar.dev/node/internal/machine/control"
+)
+
+// moment is a time and entropy that are right.
+const moment = `"time":"2026-11-26T22:00:00.123456789Z","entropy":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="`
+
+// bootLine is a boot message that is right, with what else is put into it.
+func bootLine(more string) string {
+	return `{"type":"boot",` + moment + `,"hostname":"a","ssh":{"hostKey":"k","authorizedKeys":["ssh-ed25519 A"]},` +
+		`"network":{"address":"10.0.2.15/24","gateway":"10.0.2.2"}` + more + `}`
+}
+
+// recorder is a log and the other side of a link.
+type recorder struct {
+	mu    sync.Mutex
+	lines []string
+	wrote bytes.Buffer
+}
+
+func (r *recorder) logf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Write(data []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wrote.Write(data)
+}
+
+func TestReadHost(t *testing.T) {
+	for _, c := range []struct {
+		name, line string
+		// handled is the type that got through; refused is a part of the refusal; logged of the log alone.
+		handled, refused, logged string
+	}{
+		{name: "boot", line: bootLine(""), handled: "boot"},
+		{name: "boot with fields from the future", line: bootLine(`,"colour":"red"`), handled: "boot"},
+		{name: "clock", line: `{"type":"clock",` + moment + `}`, handled: "clock"},
+		{name: "stop", line: `{"type":"stop"}`, handled: "stop"},
+		{name: "stop with a grace", line: `{"type":"stop","graceMillis":0}`, handled: "stop"},
+		{name: "stop with a grace below zero", line: `{"type":"stop","graceMillis":-1}`, refused: "graceMillis is -1"},
+		{name: "from the future", line: `{"type":"dance","time":7}`, logged: `"dance"`},
+		{name: "no JSON", line: `boot`, refused: "the line is no message"},
+		{name: "no object", line: `[1]`, refused: "the line is no message"},
+		{name: "cut off", line: `{"type":"boot"`, refused: "the line is no message"},
+		{name: "no type", line: `{}`, refused: "the line is no message"},
+		{name: "another type of a field", line: `{"type":"clock","time":7}`, refused: "the line is not understood"},
+		{name: "entropy that is no base64", line: `{"type":"clock","time":"2026-11-26T22:00:00Z","entropy":"-"}`, refused: "not understood"},
+		{name: "too little entropy", line: `{"type":"clock","time":"2026-11-26T22:00:00Z","entropy":"AAAA"}`, refused: "entropy has 3 bytes, 32 are needed"},
+		{name: "a clock that cannot be", line: strings.Replace(`{"type":"clock",`+moment+`}`, "2026", "1970", 1), refused: "time is 1970"},
+		{name: "no key", line: strings.Replace(bootLine(""), `["ssh-ed25519 A"]`, `[]`, 1), refused: "ssh lacks"},
+		{name: "no name", line: strings.Replace(bootLine(""), `"hostname":"a"`, `"hostname":"a b"`, 1), refused: "hostname"},
+		{name: "an address of IPv6", line: strings.Replace(bootLine(""), "10.0.2.15/24", "fd00::1/64", 1), refused: "IPv4"},
+		{name: "no network", line: strings.Replace(bootLine(""), "10.0.2.15/24", "", 1), refused: "IPv4"},
+		{name: "a command", line: bootLine(`,"command":["sh"]`), refused: "no other command"},
+		{name: "a relative file", line: bootLine(`,"files":[{"path":"etc/x"}]`), refused: `"etc/x"`},
+		{name: "a file elsewhere", line: bootLine(`,"files":[{"path":"/etc/../proc/x"}]`), refused: "clean"},
+		{name: "a kernel's file", line: bootLine(`,"files":[{"path":"/proc/sys/x"}]`), refused: "kernel's"},
+		{name: "a file with more than permissions", line: bootLine(`,"files":[{"path":"/x","mode":2048}]`), refused: "mode 4000"},
+		{name: "a variable without a name", line: bootLine(`,"environment":{"":"x"}`), refused: "variable"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			log := &recorder{}
+			link := control.NewLink(log.logf)
+			link.Connect(log)
+			var handled string
+			// Whatever stands before does not hold up the stop that comes late; what is cut off at the end is none.
+			var stopped bool
+			err := link.ReadHost(strings.NewReader("\n"+c.line+"\r\n{\"type\":\"stop\",\"graceMillis\":77}\n{\"type\":\"st"), func(message control.HostMessage) {
+				if message.GraceMillis != nil && *message.GraceMillis == 77 {
+					stopped = true
+					return
+				}
+				handled = message.Type
+			})
+			if err != nil || !stopped {
+				t.Fatalf("error %v, the next message was read: %t", err, stopped)
+			}
+			if err := link.Flush(time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			if handled != c.handled {
+				t.Errorf("handled %q", handled)
+			}
+			answer := log.wrote.String()
+			if c.refused == "" && answer != "" || c.refused != "" && (!strings.Contains(answer, `"type":"refused"`) || strings.Count(answer, "\n") != 1) {
+				t.Errorf("answered %q", answer)
+			}
+			if said := strings.Join(log.lines, "\n"); !strings.Contains(said, c.refused+c.logged) || c.refused+c.logged == "" && said != "" {
+				t.Errorf("logged %q", said)
+			}
+			if c.refused != "" {
+				message := control.GuestMessage{}
+				if err := json.Unmarshal([]byte(answer), &message); err != nil || !strings.Contains(message.Reason, c.refused) {
+					t.Errorf("answered %q, %v", answer, err)
+				}
+			}
+		})
+	}
+}
+
+func TestBootSaysAllThatIsWrong(t *testing.T) {
+	message := control.HostMessage{Type: control.TypeBoot}
+	err := message.Check()
+	for _, part := range []string{"time", "entropy", "hostname", "ssh", "network"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%s is missing in: %v", part, err)
+		}
+	}
+}
+
+func TestLargeBoot(t *testing.T) {
+	content := bytes.Repeat([]byte{0, 1, 2, 255}, 2<<20)
+	line, err := json.Marshal(map[string]any{"path": "/etc/large", "content": content})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &recorder{}
+	link := control.NewLink(log.logf)
+	var got []byte
+	if err := link.ReadHost(strings.NewReader(bootLine(`,"files":[`+string(line)+`]`)+"\n"), func(m control.HostMessage) { got = m.Files[0].Content }); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, content) {
+		t.Errorf("%d bytes of %d; %v", len(got), len(content), log.lines)
+	}
+}
+
+// endless has no end of a line.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+func TestALineWithoutEndIsAnError(t *testing.T) {
+	log := &recorder{}
+	if err := control.NewLink(log.logf).ReadHost(endless{}, func(control.HostMessage) {}); err == nil {
+		t.Error("it was taken")
+	}
+}
+
+// The host may listen late or never; what was said is said in order once it does.
+func TestWhatWasSentWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &recorder{}
+		link := control.NewLink(log.logf)
+		for _, kind := range []string{control.TypeHello, control.TypePhase, control.TypeReady} {
+			link.Send(control.GuestMessage{Type: kind})
+		}
+		if err := link.Flush(2 * time.Second); err == nil || !strings.Contains(err.Error(), "within 2s") {
+			t.Errorf("nobody listens: %v", err)
+		}
+		reader, writer := io.Pipe()
+		link.Connect(writer)
+		if err := link.Flush(time.Second); err == nil {
+			t.Error("nobody reads, and all was written")
+		}
+		var order []string
+		go func() {
+			_ = control.NewLink(log.logf).ReadGuest(reader, func(m control.GuestMessage) { order = append(order, m.Type) })
+		}()
+		if err := link.Flush(time.Second); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if strings.Join(order, " ") != "hello phase ready" {
+			t.Errorf("order: %v", order)
+		}
+		_ = reader.CloseWithError(errors.New("gone"))
+		link.Send(control.GuestMessage{Type: control.TypeStopped})
+		if err := link.Flush(time.Second); err == nil || !strings.Contains(err.Error(), "gone") {
+			t.Errorf("the host is gone: %v", err)
+		}
+	})
+}
+
+func TestReadGuestPassesOverOtherLines(t *testing.T) {
+	log := &recorder{}
+	var got []control.GuestMessage
+	if err := control.NewLink(log.logf).ReadGuest(strings.NewReader("garbage\n{\"type\":\"phase\",\"name\":\"disks\",\"millis\":12}\n"),
+		func(m control.GuestMessage) { got = append(got, m) }); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 || got[0].Name != control.PhaseDisks || got[0].Millis != 12 || len(log.lines) != 1 {
+		t.Errorf("got %+v, logged %v", got, log.lines)
+	}
+}

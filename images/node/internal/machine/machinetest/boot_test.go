@@ -1,0 +1,134 @@
+package machinetest_test
+
+import (
+	"encoding/json"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"sandbar.dev/node/internal/contract"
+	"sandbar.dev/node/internal/contract/contracttest"
+	"sandbar.dev/node/internal/machine/control"
+	"sandbar.dev/node/internal/machine/machinetest"
+)
+
+// startLimit is for a host that does much else, under emulation.
+const startLimit = 5 * time.Minute
+
+// architecture is this machine's, or SANDBAR_TEST_MACHINE.
+func architecture() string {
+	if named := os.Getenv("SANDBAR_TEST_MACHINE"); named != "" {
+		return named
+	}
+	return runtime.GOARCH
+}
+
+// TestMachine boots the real artefacts twice with the same disk.
+func TestMachine(t *testing.T) {
+	artefacts := machinetest.Find(t, architecture())
+	if testing.Short() {
+		t.Skip("it takes minutes")
+	}
+	keys := machinetest.NewKeys(t)
+	disk := artefacts.NewDisk(t, "8G")
+
+	first := bootToHealthy(t, artefacts, disk, keys, true)
+	second := bootToHealthy(t, artefacts, disk, keys, false)
+	if first == "" || first != second {
+		t.Errorf("the cluster is %q at first and %q after a stop and a start", first, second)
+	}
+}
+
+// bootToHealthy boots, waits until the node is healthy, looks around and stops. It returns the cluster's ID.
+func bootToHealthy(t *testing.T, artefacts machinetest.Artefacts, disk string, keys machinetest.Keys, fresh bool) string {
+	m := machinetest.Start(t, artefacts, disk, keys)
+	hello := m.Wait(control.TypeHello, startLimit)
+	if hello.Version != control.Version || hello.Sandbar == "" {
+		t.Errorf("hello: %+v", hello)
+	}
+	m.Send(map[string]any{"type": "from-the-future", "time": 1})
+	m.Send(map[string]any{"type": "boot", "hostname": 7})
+	if refused := m.Wait(control.TypeRefused, startLimit); refused.Name != control.TypeBoot {
+		t.Errorf("refused: %+v", refused)
+	}
+	boot := m.Boot()
+	boot.Files = []control.File{
+		{Path: "/etc/sandbar/config.yaml", Content: []byte("sandbar:\n  clusterName: machine\n")},
+		// Large messages work.
+		{Path: "/root/large", Mode: 0o644, Content: make([]byte, 3<<20)},
+	}
+	boot.Environment = map[string]string{"SANDBAR_STOP_GRACE": "1s", "FROM_THE_HOST": "yes"}
+	contracttest.ValidateValue(t, "control.schema.json", boot)
+	m.Send(boot)
+	m.Wait(control.TypeReady, startLimit)
+	client := m.SSH()
+	t.Logf("SSH after %d ms", time.Since(m.Started).Milliseconds())
+	output := m.Must(client, "sandbarctl", "status", "--output", "json", "--wait", "healthy", "--timeout", "3m")
+	t.Logf("healthy after %d ms", time.Since(m.Started).Milliseconds())
+	status := contract.Status{}
+	if err := json.Unmarshal([]byte(output), &status); err != nil {
+		t.Fatalf("%v in %s", err, output)
+	}
+	for _, phase := range status.Phases {
+		if phase.ReadyMillis != nil {
+			t.Logf("%-20s %6d to %6d ms", phase.Name, phase.StartMillis, *phase.ReadyMillis)
+		}
+	}
+	if !status.Healthy || len(status.Warnings) > 0 || status.Node.Name == "" {
+		t.Errorf("status: %s", output)
+	}
+	// The disk is larger than the file system on it was.
+	if status.Storage.CapacityBytes < 7<<30 {
+		t.Errorf("the volume has %d bytes", status.Storage.CapacityBytes)
+	}
+	if nodes := m.Must(client, "kubectl", "get", "nodes", "--no-headers"); !strings.Contains(nodes, " Ready ") {
+		t.Errorf("nodes: %s", nodes)
+	}
+	if !strings.Contains(m.Must(client, "cat", "/run/sandbar/host.json"), `"model": "Test Board 1"`) {
+		t.Error("the board's name is not known in the machine")
+	}
+	if size := m.Must(client, "stat", "-c", "%s %a", "/root/large"); size != "3145728 644\n" {
+		t.Errorf("the host's file: %q", size)
+	}
+	if variable := m.Must(client, "sh", "-c", `tr '\0' '\n' </proc/$(pidof sandbar-node)/environ | grep FROM`); variable != "FROM_THE_HOST=yes\n" {
+		t.Errorf("the environment: %q", variable)
+	}
+	if fresh {
+		lookAround(t, m)
+	}
+	graceMillis := int64(500)
+	m.Send(control.HostMessage{Type: control.TypeStop, GraceMillis: &graceMillis})
+	stopping := time.Now()
+	m.Wait(control.TypeStopped, time.Minute)
+	m.Off(time.Minute)
+	t.Logf("stopped within %d ms", time.Since(stopping).Milliseconds())
+	return status.Node.ClusterID
+}
+
+// lookAround tries what the host may ask of a machine that runs.
+func lookAround(t *testing.T, m *machinetest.Machine) {
+	client := m.SSH()
+	// A second word is refused, and the clock is set whenever it is asked for.
+	m.Send(m.Boot())
+	if refused := m.Wait(control.TypeRefused, time.Minute); refused.Name != control.TypeBoot {
+		t.Errorf("refused: %+v", refused)
+	}
+	m.Send(control.HostMessage{Type: control.TypeClock, Time: time.Now().Add(48 * time.Hour), Entropy: machinetest.Entropy(t)})
+	m.Wait(control.TypeClockSet, time.Minute)
+	tomorrow := time.Now().Add(48 * time.Hour).UTC().Format("2006-01-02")
+	if date := strings.TrimSpace(m.Must(client, "date", "-u", "+%F")); date < tomorrow {
+		t.Errorf("the machine says it is %s, not %s", date, tomorrow)
+	}
+	m.Send(control.HostMessage{Type: control.TypeClock, Time: time.Now(), Entropy: machinetest.Entropy(t)})
+	m.Wait(control.TypeClockSet, time.Minute)
+	// The kernel gets modules by itself, netem among them.
+	m.Must(client, "modprobe", "sch_netem")
+	if modules := m.Must(client, "cat", "/proc/modules"); !strings.Contains(modules, "sch_netem ") || !strings.Contains(modules, "nf_tables ") {
+		t.Errorf("modules: %s", modules)
+	}
+	if line, err := m.Run(client, "false"); err == nil {
+		t.Errorf("false: %q", line)
+	}
+}

@@ -1,0 +1,138 @@
+package machine
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sandbar.dev/node/internal/machine/control"
+)
+
+// interfaces is where the kernel lists network interfaces.
+const interfaces = "/sys/class/net"
+
+// deviceIndex returns the name and index of the first network card: an interface with a device behind it.
+func deviceIndex(folder string) (name string, index uint32, err error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return "", 0, err
+	}
+	for _, entry := range entries {
+		if _, err := os.Stat(filepath.Join(folder, entry.Name(), "device")); err != nil {
+			continue
+		}
+		index, err := interfaceIndex(folder, entry.Name())
+		return entry.Name(), index, err
+	}
+	return "", 0, fmt.Errorf("the machine has no network card")
+}
+
+func interfaceIndex(folder, name string) (uint32, error) {
+	text, err := os.ReadFile(filepath.Join(folder, name, "ifindex"))
+	if err != nil {
+		return 0, err
+	}
+	index, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("the index of %s: %w", name, err)
+	}
+	return uint32(index), nil
+}
+
+// configureNetwork switches the loopback and the first network card on, and gives the card its address and the route out.
+func configureNetwork(network control.Network) error {
+	loopback, err := interfaceIndex(interfaces, "lo")
+	if err != nil {
+		return err
+	}
+	name, card, err := deviceIndex(interfaces)
+	if err != nil {
+		return err
+	}
+	routing, err := openRouting()
+	if err != nil {
+		return err
+	}
+	defer routing.close()
+	for i, step := range []struct {
+		what  string
+		build func(sequence uint32) []byte
+	}{
+		{"switch the loopback on", func(sequence uint32) []byte { return linkUp(sequence, loopback) }},
+		{"switch " + name + " on", func(sequence uint32) []byte { return linkUp(sequence, card) }},
+		{"give " + name + " its address", func(sequence uint32) []byte { return addAddress(sequence, card, network.Address) }},
+		{"make the default route", func(sequence uint32) []byte { return addDefaultRoute(sequence, card, network.Gateway) }},
+	} {
+		sequence := uint32(i + 1)
+		if err := routing.ask(sequence, step.build(sequence)); err != nil {
+			return fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	return nil
+}
+
+// nameFiles sets the machine's name and writes what an engine gives a container: its name, hosts and resolvers.
+func nameFiles(boot *control.Boot) error {
+	if err := unix.Sethostname([]byte(boot.Hostname)); err != nil {
+		return fmt.Errorf("set the host name: %w", err)
+	}
+	for path, content := range map[string]string{
+		"/etc/hostname":    boot.Hostname + "\n",
+		"/etc/hosts":       hosts(boot.Hostname, boot.Network.Address.Addr()),
+		"/etc/resolv.conf": resolvers(boot.Network.DNS),
+	} {
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func hosts(name string, address netip.Addr) string {
+	return "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n" + address.String() + "\t" + name + "\n"
+}
+
+func resolvers(dns netip.Addr) string {
+	if !dns.IsValid() {
+		return ""
+	}
+	return "nameserver " + dns.String() + "\n"
+}
+
+// putFiles writes the host's files.
+func putFiles(files []control.File) error {
+	// A file that another one's folder would be is found by the write itself; the order is the host's.
+	for _, file := range files {
+		mode := os.FileMode(file.Mode)
+		if mode == 0 {
+			mode = 0o600
+		}
+		if err := os.MkdirAll(filepath.Dir(file.Path), 0o755); err != nil {
+			return fmt.Errorf("put the host's file: %w", err)
+		}
+		if err := os.WriteFile(file.Path, file.Content, mode); err != nil {
+			return fmt.Errorf("put the host's file: %w", err)
+		}
+		// The mode of a file that was there, and whatever the mask is.
+		if err := os.Chmod(file.Path, mode); err != nil {
+			return fmt.Errorf("put the host's file: %w", err)
+		}
+	}
+	return nil
+}
+
+// environment is a boot's as os.Environ has it, sorted.
+func environment(variables map[string]string) []string {
+	list := make([]string, 0, len(variables))
+	for name, value := range variables {
+		list = append(list, name+"="+value)
+	}
+	slices.Sort(list)
+	return list
+}
