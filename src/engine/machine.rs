@@ -436,7 +436,7 @@ impl Engine for MachineEngine {
                     Ok(()) | Err(EngineError::NotRunning { .. } | EngineError::NotFound { .. }) => {}
                     Err(error) => return Err(error),
                 }
-                for file in [folder.node(), folder.console(), folder.log(), folder.keys()] {
+                for file in [folder.node(), folder.console(), folder.node_log(), folder.log(), folder.keys()] {
                     folder::remove(&file).map_err(failed)?;
                 }
             }
@@ -541,8 +541,8 @@ impl Engine for MachineEngine {
 
     async fn logs(&self, name: &str, follow: bool, tail: Option<u32>) -> Result<Reader, EngineError> {
         self.known(name)?;
-        log::reader(&self.folder(name).console(), follow, tail)
-            .map_err(|error| refused("read the machine's console", error))
+        log::reader(&self.folder(name).node_log(), follow, tail)
+            .map_err(|error| refused("read the node's log", error))
     }
 
     async fn stats(&self, name: &str) -> Result<NodeStats, EngineError> {

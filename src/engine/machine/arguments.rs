@@ -126,6 +126,8 @@ pub struct MachineArguments {
     pub data: PathBuf,
     /// Where its serial console is written.
     pub console: PathBuf,
+    /// Where what its node says is written.
+    pub log: PathBuf,
     /// Where QEMU is told what to do.
     pub qmp: Channel,
     /// Where the guest is told what it is.
@@ -175,6 +177,8 @@ pub fn arguments(machine: &MachineArguments) -> Vec<String> {
     option("chardev", channel("control", &machine.control));
     option("device", "virtio-serial-pci".to_owned());
     option("device", format!("virtserialport,chardev=control,name={}", control::PORT));
+    option("chardev", format!("file,id=log,append=on,path={}", path(&machine.log)));
+    option("device", format!("virtserialport,chardev=log,name={}", control::LOG_PORT));
     option("chardev", format!("file,id=console,append=on,path={}", path(&machine.console)));
     option("serial", "chardev:console".to_owned());
     option("chardev", channel("qmp", &machine.qmp));
@@ -250,6 +254,7 @@ mod tests {
             system: set.join("system.img"),
             data: "/data/machines/a, b/data.qcow2".into(),
             console: "/data/machines/a, b/console.log".into(),
+            log: "/data/machines/a, b/node.log".into(),
             qmp: Channel::Socket("/run/m/1/qmp".into()),
             control: Channel::Socket("/run/m/1/control".into()),
             ssh: 30022,
@@ -299,6 +304,7 @@ mod tests {
             system: file("system.img"),
             data: file("data.qcow2"),
             console: file("console.log"),
+            log: file("node.log"),
             qmp: Channel::Pipe("sandbar-1-qmp".to_owned()),
             control: Channel::Pipe("sandbar-1-control".to_owned()),
             ..machine()

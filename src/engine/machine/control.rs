@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// Name of the port.
 pub const PORT: &str = "dev.sandbar.control";
 
+/// Name of the port on which the node says what a container's standard output has.
+pub const LOG_PORT: &str = "dev.sandbar.log";
+
 /// The version of these messages that this program speaks.
 pub const VERSION: u32 = 1;
 
@@ -50,6 +53,14 @@ pub enum FromGuest {
     },
     /// Its clock and its randomness are new.
     ClockSet,
+    /// It does not do what it was told.
+    Refused {
+        /// Type of what it was told.
+        #[serde(default)]
+        name: String,
+        /// Why not, in words.
+        reason: String,
+    },
     /// It is about to power off.
     Stopped,
     /// Something of a later version.

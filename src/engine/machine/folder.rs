@@ -168,6 +168,12 @@ impl MachineFolder {
         self.data.join("console.log")
     }
 
+    /// What its node said.
+    #[must_use]
+    pub fn node_log(&self) -> PathBuf {
+        self.data.join("node.log")
+    }
+
     /// The keys of its SSH server.
     #[must_use]
     pub fn keys(&self) -> PathBuf {

@@ -1,4 +1,4 @@
-//! What a machine's serial console showed.
+//! What a machine's node said, which QEMU writes into a file.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -15,7 +15,7 @@ const PIECE: usize = 64 * 1024;
 /// How often is looked for more: QEMU writes the file and tells nobody.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The console from its beginning, or its last lines; goes on with what comes, if asked.
+/// The log from its beginning, or its last lines; goes on with what comes, if asked.
 pub fn reader(path: &Path, follow: bool, tail: Option<u32>) -> io::Result<Reader> {
     let mut file = match std::fs::File::open(path) {
         // It was never started.

@@ -334,6 +334,7 @@ impl Machine<'_> {
             kernel_arguments: image.manifest.kernel_arguments.clone(),
             data: folder.disk(),
             console: folder.console(),
+            log: folder.node_log(),
             qmp: qmp.clone(),
             control: control.clone(),
             ssh,
@@ -484,6 +485,10 @@ impl Machine<'_> {
                 });
             }
             FromGuest::Failed { reason } => return Err(reason),
+            FromGuest::Refused { name, reason } if name == "boot" => {
+                return Err(format!("the machine does not take what it is told that it is: {reason}"));
+            }
+            FromGuest::Refused { name, reason } => tracing::warn!(name, reason, "the machine refused"),
             FromGuest::ClockSet | FromGuest::Stopped | FromGuest::Unknown => {}
         }
         Ok(())
