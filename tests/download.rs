@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use release_server::{Fault, Offer, Server, digest};
-use sandbar::artifact::{ArtifactError, Cache, Cached, Fetch, Network, Patience, Pin, Release};
+use sandbar::artifact::{ArtifactError, Cache, Cached, Fetch, Network, NodeKind, Patience, Pin, Release};
 use sandbar::env::ProxyVariables;
 use sandbar::platform::native;
 use sandbar::store::{Dirs, FileLock};
@@ -83,7 +83,7 @@ impl Laptop {
 }
 
 fn release(base: &str) -> Release {
-    Release { base: base.parse().unwrap(), version: "1.0.0".to_owned(), pins: Vec::new() }
+    Release { base: base.parse().unwrap(), version: "1.0.0".to_owned(), pins: Vec::new(), kind: NodeKind::Container }
 }
 
 /// Something that is not the same anywhere.

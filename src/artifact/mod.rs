@@ -20,5 +20,5 @@ pub use self::digest::{Digest, DigestError};
 pub use self::error::ArtifactError;
 pub use self::fetch::Fetch;
 pub use self::network::Network;
-pub use self::release::{Pin, Release, host_architecture};
+pub use self::release::{NodeKind, Pin, Release, host_architecture};
 pub use self::tries::Patience;

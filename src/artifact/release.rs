@@ -16,6 +16,17 @@ pub struct Release {
     pub version: String,
     /// What is known of its node images, by architecture.
     pub pins: Vec<(String, Pin)>,
+    /// What its nodes run in.
+    pub kind: NodeKind,
+}
+
+/// What a node of a release runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A container: it is made from an image.
+    Container,
+    /// A machine of QEMU: it is made from a kernel and a disk.
+    Machine,
 }
 
 /// A node image that is known before it is there.
@@ -30,8 +41,13 @@ pub struct Pin {
 impl Release {
     /// The one of this program's version.
     #[must_use]
-    pub fn of_this_version(base: ReleasesUrl) -> Self {
-        Self { base, version: env!("CARGO_PKG_VERSION").to_owned(), pins: pins(PINS.unwrap_or_default()) }
+    pub fn of_this_version(base: ReleasesUrl, kind: NodeKind) -> Self {
+        let pins = match kind {
+            NodeKind::Container => pins(PINS.unwrap_or_default()),
+            // The release's own list of digests says what they are.
+            NodeKind::Machine => Vec::new(),
+        };
+        Self { base, version: env!("CARGO_PKG_VERSION").to_owned(), pins, kind }
     }
 
     /// What is known of the node image for an architecture, such as `amd64`.
@@ -43,7 +59,11 @@ impl Release {
     /// Name of the archive with the node image for an architecture.
     #[must_use]
     pub fn archive(&self, architecture: &str) -> String {
-        format!("sandbar-node-{}-{architecture}.tar.zst", self.version)
+        let what = match self.kind {
+            NodeKind::Container => "node",
+            NodeKind::Machine => "machine",
+        };
+        format!("sandbar-{what}-{}-{architecture}.tar.zst", self.version)
     }
 
     /// Where a file of it is. It may hold a password.
@@ -105,12 +125,14 @@ mod tests {
     #[test]
     fn a_release_says_where_its_files_are() {
         let base = "https://me:secret@mirror.example/sandbar".parse().unwrap();
-        let release = Release { base, version: "0.1.0".to_owned(), pins: Vec::new() };
+        let release = Release { base, version: "0.1.0".to_owned(), pins: Vec::new(), kind: NodeKind::Container };
         let name = release.archive("arm64");
         assert_eq!(name, "sandbar-node-0.1.0-arm64.tar.zst");
         assert_eq!(release.url(&name), format!("https://me:secret@mirror.example/sandbar/v0.1.0/{name}"));
         assert_eq!(release.shown(&name), format!("https://mirror.example/sandbar/v0.1.0/{name}"));
         assert_eq!(release.key("arm64"), "sandbar-node-0.1.0-arm64");
+        let machines = Release { kind: NodeKind::Machine, ..release };
+        assert_eq!(machines.archive("arm64"), "sandbar-machine-0.1.0-arm64.tar.zst");
     }
 
     #[test]
@@ -119,7 +141,12 @@ mod tests {
         let known = pins(&format!("amd64={archive}/sha256:{image}, arm64={archive}/short,nothing"));
         let pin = Pin { archive: archive.parse().unwrap(), image: format!("sha256:{}", "b".repeat(64)) };
         assert_eq!(known, [("amd64".to_owned(), pin)]);
-        let release = Release { base: ReleasesUrl::default(), version: "1.0.0".to_owned(), pins: known };
+        let release = Release {
+            base: ReleasesUrl::default(),
+            version: "1.0.0".to_owned(),
+            pins: known,
+            kind: NodeKind::Container,
+        };
         assert_eq!(release.key("amd64"), "sandbar-node-1.0.0-amd64-aaaaaaaaaaaa");
         assert_eq!(release.key("arm64"), "sandbar-node-1.0.0-arm64");
         assert_eq!(pins(""), []);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::artifact::{Cache, CachedFile, FileKind, Release, host_architecture};
+use crate::artifact::{Cache, CachedFile, FileKind, NodeKind, Release, host_architecture};
 use crate::context::Context;
 use crate::error::{Failure, FailureKind};
 use crate::spec::ReleasesUrl;
@@ -63,7 +63,7 @@ enum Content<'a> {
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let cache = Cache::of(context.store.dirs());
     // Where releases are makes no difference to what they are.
-    let release = Release::of_this_version(ReleasesUrl::default());
+    let release = Release::of_this_version(ReleasesUrl::default(), NodeKind::Container);
     match args.action {
         Action::Path => {
             let path = cache.folder().display().to_string();

@@ -121,7 +121,7 @@ fn of_this_version(reference: &ImageReference, release: &Release, seen: Seen) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::Pin;
+    use crate::artifact::{NodeKind, Pin};
 
     fn image(digit: char) -> ImageInfo {
         ImageInfo {
@@ -140,6 +140,7 @@ mod tests {
             base: crate::spec::ReleasesUrl::default(),
             version: "1.0.0".to_owned(),
             pins: if pinned { vec![("amd64".to_owned(), pin)] } else { Vec::new() },
+            kind: NodeKind::Container,
         }
     }
 

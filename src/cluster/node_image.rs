@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::image_source::{Choice, Seen, Source, choose};
 use super::{ClusterError, Host};
-use crate::artifact::{self, ArtifactError, Cache, Fetch, Release};
+use crate::artifact::{self, ArtifactError, Cache, Fetch, NodeKind, Release};
 use crate::engine::{Engine, EngineError, ImageInfo, LABEL_CONTRACT, NodeState, Reader};
 use crate::image;
 use crate::node::{CONTRACT_VERSION, WarningReport};
@@ -39,7 +39,11 @@ pub(super) struct Provided {
 }
 
 /// The release of this version, where the environment or else the cluster file says that releases are.
-pub(super) fn release(host: &Host<'_>, file: Option<&ClusterFile>) -> Result<Release, ClusterError> {
+pub(super) fn release(
+    host: &Host<'_>,
+    engine: &dyn Engine,
+    file: Option<&ClusterFile>,
+) -> Result<Release, ClusterError> {
     let of_file = || file.and_then(|file| file.spec.releases.clone()).unwrap_or_default();
     let base = match host.releases {
         Some(text) => text
@@ -47,7 +51,8 @@ pub(super) fn release(host: &Host<'_>, file: Option<&ClusterFile>) -> Result<Rel
             .map_err(|error| ArtifactError::Setting { variable: "SANDBAR_RELEASES", reason: error.to_string() })?,
         None => of_file(),
     };
-    Ok(Release::of_this_version(base))
+    let containers = engine.info().takes_container_images();
+    Ok(Release::of_this_version(base, if containers { NodeKind::Container } else { NodeKind::Machine }))
 }
 
 /// What the engine has under the name of an image; an archive has none.

@@ -541,8 +541,7 @@ impl Engine for MachineEngine {
 
     async fn logs(&self, name: &str, follow: bool, tail: Option<u32>) -> Result<Reader, EngineError> {
         self.known(name)?;
-        log::reader(&self.folder(name).node_log(), follow, tail)
-            .map_err(|error| refused("read the node's log", error))
+        log::reader(&self.folder(name).node_log(), follow, tail).map_err(|error| refused("read the node's log", error))
     }
 
     async fn stats(&self, name: &str) -> Result<NodeStats, EngineError> {

@@ -137,7 +137,7 @@ impl Attempt<'_> {
             host: self.host,
             engine: engine.as_ref(),
             image: &self.spec.image,
-            release: node_image::release(self.host, self.request.file().map(|(file, _)| file))?,
+            release: node_image::release(self.host, engine.as_ref(), self.request.file().map(|(file, _)| file))?,
             remembered: same.map(|record| record.image_id.as_str()),
             cancelled: &self.cancelled,
         };
