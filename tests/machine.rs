@@ -1,0 +1,265 @@
+//! A cluster in a machine of QEMU, from nothing to an application that answers, through every failure that it has to outlive.
+//!
+//! One machine of this host's own architecture, and the steps in their order. Where QEMU or the set that machines start
+//! from (`images/machine/build.sh archive`) is missing, they are skipped, with the reason.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test without the test harness"
+)]
+
+#[path = "support/required.rs"]
+mod required;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+
+/// The cluster.
+const CLUSTER: &str = "machine";
+/// The folder of its machine.
+const MACHINE: &str = "sandbar-machine";
+/// How long what needs no look is waited for.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// How long a command may take where everything is translated.
+const TIMEOUT: &str = "6m";
+
+type Outcome<T = ()> = Result<T, String>;
+type Step = (&'static str, fn(&Suite) -> Outcome);
+
+/// The steps in their order.
+const STEPS: [Step; 9] = [
+    ("up_ends_with_a_cluster_that_answers", up),
+    ("programs_run_in_it", programs),
+    ("files_go_both_ways", files),
+    ("pause_and_unpause_keep_it", pause),
+    ("a_killed_supervisor_is_replaced", killed_supervisor),
+    ("the_log_is_the_nodes", log),
+    ("a_killed_qemu_loses_nothing_acknowledged", killed_qemu),
+    ("stop_and_start_keep_everything", stop_and_start),
+    ("rm_leaves_nothing", remove),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // The steps are a story.
+    arguments.test_threads = Some(1);
+    let suite = if arguments.list { Err("not asked for".to_owned()) } else { Suite::new() };
+    let required = match &suite {
+        Err(reason) if !arguments.list => {
+            eprintln!("skipped: machine: {reason}");
+            required::failure("machine", reason)
+        }
+        _ => None,
+    };
+    let suite = suite.ok().map(Arc::new);
+    let trial = |(name, step): Step| {
+        let ignored = suite.is_none();
+        let suite = suite.clone();
+        let run = move || suite.map_or(Ok(()), |suite| suite.step(step)).map_err(Failed::from);
+        Trial::test(format!("machine::{name}"), run).with_ignored_flag(ignored)
+    };
+    let trials = STEPS.into_iter().map(trial).chain(required).collect();
+    drop(suite);
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A home of its own, with one cluster.
+struct Suite {
+    home: tempfile::TempDir,
+    archive: PathBuf,
+    failed: AtomicBool,
+}
+
+impl Suite {
+    fn new() -> Outcome<Self> {
+        let host = sandbar::artifact::host_architecture();
+        let program = sandbar::engine::machine::host_program();
+        which::which(program).map_err(|_| format!("there is no {program}"))?;
+        let version = env!("CARGO_PKG_VERSION");
+        let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("build/dist");
+        let archive = dist.join(format!("sandbar-machine-{version}-{host}.tar.zst"));
+        if !archive.exists() {
+            return Err(format!("{} is not there (`images/machine/build.sh archive` makes it)", archive.display()));
+        }
+        let home = tempfile::tempdir().map_err(|error| error.to_string())?;
+        Ok(Self { home, archive, failed: AtomicBool::new(false) })
+    }
+
+    /// A step, unless one before it failed.
+    fn step(&self, step: fn(&Self) -> Outcome) -> Outcome {
+        if self.failed.load(Ordering::Relaxed) {
+            return Err("a step before it failed".to_owned());
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| step(self)));
+        let outcome = outcome.unwrap_or_else(|panic| {
+            let words = panic.downcast_ref::<String>().cloned();
+            Err(words.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default())
+        });
+        self.failed.store(outcome.is_err(), Ordering::Relaxed);
+        outcome.map_err(|error| format!("{error}\n{}", self.console()))
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.home.path().join(path)
+    }
+
+    fn output(&self, arguments: &[&str]) -> Outcome<Output> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandbar"));
+        command.args(arguments).env("SANDBAR_HOME", self.path("home")).env("KUBECONFIG", self.path("kubeconfig"));
+        command.env("SANDBAR_CLUSTER", CLUSTER).current_dir(self.home.path());
+        command.output().map_err(|error| error.to_string())
+    }
+
+    fn sandbar(&self, arguments: &[&str]) -> Outcome<String> {
+        let output = self.output(arguments)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(format!("{arguments:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)))
+    }
+
+    fn json(&self, arguments: &[&str]) -> Outcome<Value> {
+        let text = self.sandbar(&[arguments, &["--output", "json"]].concat())?;
+        serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> Outcome<String> {
+        self.sandbar(&[&["kubectl"], arguments].concat())
+    }
+
+    /// The end of what its supervisor and its console said.
+    fn console(&self) -> String {
+        let tail = |name: &str| {
+            let bytes = std::fs::read(self.path("home/data/machines").join(MACHINE).join(name)).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let lines: Vec<&str> = text.lines().collect();
+            format!("-- {name}:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"))
+        };
+        ["supervisor.log", "console.log", "node.log"].map(tail).join("\n")
+    }
+
+    /// QEMU's process, as the machine's supervisor wrote it down.
+    fn qemu(&self) -> Outcome<String> {
+        let folders = std::fs::read_dir(self.path("home/run/m")).map_err(|error| error.to_string())?;
+        let file = folders.flatten().map(|folder| folder.path().join("powered.json")).find(|file| file.exists());
+        let bytes = std::fs::read(file.ok_or("no machine runs")?).map_err(|error| error.to_string())?;
+        let powered: Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+        Ok(powered["process"].to_string())
+    }
+
+    /// The process that supervises the machine: QEMU's parent.
+    fn supervisor(&self) -> Outcome<String> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.qemu()?)).map_err(|e| e.to_string())?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).ok_or("it has no parent")?;
+        Ok(parent.trim().to_owned())
+    }
+}
+
+impl Drop for Suite {
+    fn drop(&mut self) {
+        // A step may have failed in the middle.
+        let _ = self.output(&["rm", CLUSTER, "--yes"]);
+    }
+}
+
+fn kill(process: &str) -> Outcome {
+    let killed = Command::new("kill").args(["-9", process]).status().map_err(|error| error.to_string())?;
+    if killed.success() { Ok(()) } else { Err(format!("kill {process}: {killed}")) }
+}
+
+fn up(suite: &Suite) -> Outcome {
+    let archive = suite.archive.to_str().unwrap();
+    let up = ["up", CLUSTER, "--engine", "machine", "--node-image", archive, "--timeout", TIMEOUT];
+    let report = suite.json(&up)?;
+    assert_eq!((&report["outcome"], &report["engine"]["kind"]), (&"created".into(), &"machine".into()));
+    assert_eq!(suite.kubectl(&["get", "--raw", "/readyz"])?, "ok");
+    let nodes = suite.kubectl(&["get", "nodes", "--no-headers"])?;
+    assert!(nodes.lines().count() == 1 && nodes.contains(" Ready "), "{nodes}");
+    let status = suite.json(&["status"])?;
+    assert_eq!(status.pointer("/node/healthy"), Some(&true.into()), "{status}");
+    // Nothing is done twice.
+    assert_eq!(suite.json(&up)?["outcome"], "unchanged");
+    suite.kubectl(&["create", "configmap", "kept", "--from-literal=by=up"]).map(drop)
+}
+
+fn programs(suite: &Suite) -> Outcome {
+    let output = suite.output(&["exec", "--", "sh", "-c", "echo out; echo err >&2; exit 7"])?;
+    let said = (output.status.code(), output.stdout.as_slice(), output.stderr.as_slice());
+    assert_eq!(said, (Some(7), b"out\n".as_slice(), b"err\n".as_slice()));
+    // An argument stays one, whatever is in it.
+    assert_eq!(suite.sandbar(&["exec", "--", "printf", "%s|", "a b", "$HOME", "\"'"])?, "a b|$HOME|\"'|");
+    assert_eq!(suite.output(&["exec", "--", "no-such-program"])?.status.code(), Some(127));
+    Ok(())
+}
+
+fn files(suite: &Suite) -> Outcome {
+    let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: of-a-file}\n";
+    std::fs::write(suite.path("manifest.yaml"), manifest).map_err(|error| error.to_string())?;
+    // The node's own kubectl has the file brought into the machine.
+    suite.kubectl(&["apply", "-f", "manifest.yaml"])?;
+    suite.kubectl(&["get", "configmap", "of-a-file"]).map(drop)
+}
+
+fn pause(suite: &Suite) -> Outcome {
+    suite.sandbar(&["pause"])?;
+    assert_eq!(suite.json(&["ls"])?["clusters"][0]["state"], "paused");
+    suite.sandbar(&["unpause"])?;
+    assert_eq!(suite.kubectl(&["get", "--raw", "/readyz"])?, "ok");
+    Ok(())
+}
+
+fn killed_supervisor(suite: &Suite) -> Outcome {
+    let (qemu, supervisor) = (suite.qemu()?, suite.supervisor()?);
+    kill(&supervisor)?;
+    assert_eq!(suite.json(&["up", "--timeout", TIMEOUT])?["outcome"], "unchanged");
+    assert_eq!(suite.qemu()?, qemu, "the machine ran on");
+    assert_eq!(suite.sandbar(&["exec", "--", "echo", "here"])?, "here\n");
+    Ok(())
+}
+
+fn log(suite: &Suite) -> Outcome {
+    let log = suite.sandbar(&["logs", "kube-apiserver"])?;
+    if log.lines().count() > 3 { Ok(()) } else { Err(format!("the log is {log:?}")) }
+}
+
+fn killed_qemu(suite: &Suite) -> Outcome {
+    suite.kubectl(&["create", "configmap", "acknowledged", "--from-literal=before=the-end"])?;
+    let before = suite.qemu()?;
+    kill(&before)?;
+    // Its supervisor starts it again.
+    let begun = Instant::now();
+    while suite.qemu().is_ok_and(|now| now == before) || suite.qemu().is_err() {
+        assert!(begun.elapsed() < PATIENCE, "it was not started again");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    suite.sandbar(&["up", "--timeout", TIMEOUT])?;
+    for name in ["kept", "acknowledged"] {
+        suite.kubectl(&["get", "configmap", name])?;
+    }
+    Ok(())
+}
+
+fn stop_and_start(suite: &Suite) -> Outcome {
+    suite.sandbar(&["stop"])?;
+    assert_eq!(suite.json(&["ls"])?["clusters"][0]["state"], "stopped");
+    assert!(suite.qemu().is_err(), "nothing runs");
+    suite.sandbar(&["start", "--timeout", TIMEOUT])?;
+    suite.kubectl(&["get", "configmap", "acknowledged"]).map(drop)
+}
+
+fn remove(suite: &Suite) -> Outcome {
+    let qemu = suite.qemu()?;
+    suite.sandbar(&["rm", "--yes"])?;
+    assert!(!Path::new("/proc").join(&qemu).exists(), "QEMU is gone");
+    let left: Vec<_> = std::fs::read_dir(suite.path("home/data/machines")).unwrap().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+    Ok(())
+}
