@@ -8,6 +8,9 @@ pub fn next_commands(report: &mut StatusReport, name: &ClusterName, spec: &Clust
     for warning in &mut report.warnings {
         let command = match warning.code.as_str() {
             "MemoryExhausted" | "MemoryLow" => more_memory(name, spec),
+            "NamesOutsideFail" => {
+                Some("`sandbar doctor` tries the network and the resolvers of this machine".to_owned())
+            }
             "AuthorityEnds" | "AuthorityEnded" => Some(format!(
                 "an authority cannot be renewed: `sandbar rm {name}` and `sandbar up {name}` make a new cluster, without \
                  what is in this one"
@@ -56,6 +59,7 @@ mod tests {
         assert_eq!(hint("MemoryLow", Some("1G")), more("1908Mi"));
         // A limit of somebody else's is his to change.
         assert_eq!(hint("MemoryLow", None), "the node's");
+        assert!(hint("NamesOutsideFail", None).starts_with("`sandbar doctor` "));
         assert!(hint("AuthorityEnds", None).contains("`sandbar rm edge` and `sandbar up edge`"));
         assert_eq!(hint("Unknown", Some("1Gi")), "the node's");
     }

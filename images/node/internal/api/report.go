@@ -76,7 +76,9 @@ func (f facts) report() contract.Status {
 	}
 	status.Warnings = append(status.Warnings, f.Warnings...)
 	status.Storage, status.Warnings = f.storage(status.Storage, status.Warnings)
-	status.Warnings = append(append(status.Warnings, f.memoryWarnings()...), f.certificateWarnings()...)
+	for _, more := range [][]contract.Warning{f.memoryWarnings(), f.namesWarnings(), f.certificateWarnings()} {
+		status.Warnings = append(status.Warnings, more...)
+	}
 	status.Healthy = f.Supervisor != nil && healthy(status)
 	return status
 }

@@ -62,6 +62,8 @@ type Sources struct {
 	Kubeconfig func(ctx context.Context, server, name string) ([]byte, error)
 	// Images is the image store. Requests wait until it is set.
 	Images Images
+	// NamesOutside says why names outside the cluster are not found at present; nil where they are. It must not wait.
+	NamesOutside func() error
 	// AuthoritiesEnd is until when the cluster's certificate authorities are valid; zero while that is not known.
 	AuthoritiesEnd time.Time
 }

@@ -53,6 +53,21 @@ func times(n uint64) string {
 	return fmt.Sprintf("%d times", n)
 }
 
+// namesWarnings say that pods do not find names outside.
+func (f facts) namesWarnings() []contract.Warning {
+	if f.NamesOutside == nil {
+		return nil
+	}
+	err := f.NamesOutside()
+	if err == nil {
+		return nil
+	}
+	return []contract.Warning{{
+		Code: contract.WarningNamesOutside, Hint: "look at the network of the machine and at its resolvers",
+		Message: fmt.Sprintf("pods do not find names outside the cluster: %v", err),
+	}}
+}
+
 // certificateWarnings say when the cluster's identity comes to its end. Other certificates are renewed.
 func (f facts) certificateWarnings() []contract.Warning {
 	if f.AuthoritiesEnd.IsZero() || f.AuthoritiesEnd.Sub(f.now) > authorityWarning {

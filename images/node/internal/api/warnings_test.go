@@ -87,6 +87,18 @@ func TestCertificateWarnings(t *testing.T) {
 	}
 }
 
+func TestNamesWarnings(t *testing.T) {
+	var f facts
+	compare(t, f.namesWarnings(), nil)
+	f.NamesOutside = func() error { return nil }
+	compare(t, f.namesWarnings(), nil)
+	f.NamesOutside = func() error { return errors.New("no answer") }
+	compare(t, f.namesWarnings(), []contract.Warning{{
+		Code: "NamesOutsideFail", Hint: "look at the network of the machine and at its resolvers",
+		Message: "pods do not find names outside the cluster: no answer",
+	}})
+}
+
 func compare(t *testing.T, got, want []contract.Warning) {
 	t.Helper()
 	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {

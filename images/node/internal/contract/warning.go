@@ -31,6 +31,8 @@ const (
 	WarningMemoryLow = "MemoryLow"
 	// WarningMemoryUnknown: what the node has of its memory cannot be read.
 	WarningMemoryUnknown = "MemoryUnknown"
+	// WarningNamesOutside: pods do not find names outside the cluster.
+	WarningNamesOutside = "NamesOutsideFail"
 	// WarningAuthorityEnds: the cluster's certificate authorities will not be valid before long.
 	WarningAuthorityEnds = "AuthorityEnds"
 	// WarningAuthorityEnded: they are not valid any more.

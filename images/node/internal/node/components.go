@@ -62,6 +62,7 @@ type node struct {
 	// address is the node's, and may be another one at the next start; advertise is the API server's own, which stays.
 	address, advertise netip.Addr
 	ingress            *ingress.Ingress
+	names              *dns.DNS
 	images             *images.Store
 	// listener is where the API is served.
 	listener net.Listener
@@ -280,7 +281,8 @@ func (n *node) dns() (component.Component, error) {
 	if n.config.DNS.Hosts.Status == "Enabled" {
 		options.HostsFile = n.config.DNS.Hosts.File
 	}
-	return dns.New(options), err
+	n.names = dns.New(options)
+	return n.names, err
 }
 
 func (n *node) storage() (component.Component, error) {

@@ -161,6 +161,7 @@ func (n *node) publish(server *api.Server, supervisor *component.Supervisor, war
 		s.Warnings = warnings
 		s.Supervisor = supervisor
 		s.Images = n.images
+		s.NamesOutside = n.names.Outside
 		s.AuthoritiesEnd = n.pki.Ends()
 		s.Kubeconfig = func(_ context.Context, server, name string) ([]byte, error) {
 			return n.pki.Kubeconfig(server, name, pki.AdminUser, pki.AdminGroup)

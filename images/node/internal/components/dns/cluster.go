@@ -20,8 +20,9 @@ const syncLook = 10 * time.Millisecond
 
 // backend is what the directive needs beyond its words in the Corefile.
 type backend struct {
-	ctx    context.Context
-	client *rest.Config
+	ctx     context.Context
+	client  *rest.Config
+	outside *answers
 	// synced says whether the newest server knows the cluster's Services; nil when its Corefile does not ask for them.
 	synced atomic.Pointer[func() bool]
 }
@@ -29,13 +30,13 @@ type backend struct {
 // current is the backend of the one server in this process: a directive's setup gets nothing but the Corefile.
 var current atomic.Pointer[backend]
 
-func acquireBackend(ctx context.Context, client *rest.Config) (*backend, error) {
+func acquireBackend(ctx context.Context, client *rest.Config, outside *answers) (*backend, error) {
 	if err := registerPlugins(); err != nil {
 		return nil, err
 	}
 	config := rest.CopyConfig(client)
 	config.QPS = -1
-	b := &backend{ctx: ctx, client: config}
+	b := &backend{ctx: ctx, client: config, outside: outside}
 	if !current.CompareAndSwap(nil, b) {
 		return nil, errors.New("a DNS server runs in this process already")
 	}

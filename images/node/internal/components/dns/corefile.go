@@ -66,7 +66,7 @@ func buildCorefile(o Options) string {
 	fmt.Fprintf(&b, "    %s %s in-addr.arpa ip6.arpa {\n", clusterDirective, o.ClusterDomain)
 	b.WriteString("        pods insecure\n        fallthrough in-addr.arpa ip6.arpa\n    }\n")
 	if upstreams := usableUpstreams(o.Upstreams, o.Address); len(upstreams) > 0 {
-		fmt.Fprintf(&b, "    forward . %s\n", strings.Join(upstreams, " "))
+		fmt.Fprintf(&b, "    %s\n    forward . %s\n", outsideDirective, strings.Join(upstreams, " "))
 	} else {
 		fmt.Fprintf(&b, "    %s\n", unknownDirective)
 	}

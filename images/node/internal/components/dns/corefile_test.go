@@ -46,6 +46,7 @@ func TestBuildCorefile(t *testing.T) {
         pods insecure
         fallthrough in-addr.arpa ip6.arpa
     }
+    sandbar_outside
     forward . 10.88.0.1 1.1.1.1:5353
     cache 30
     loadbalance

@@ -58,6 +58,7 @@ type DNS struct {
 	options Options
 	// rejected is the error of a changed ConfigFile, while the server goes on with the one before.
 	rejected atomic.Pointer[error]
+	outside  *answers
 }
 
 // New makes the component; nothing happens before Run.
@@ -68,7 +69,7 @@ func New(options Options) *DNS {
 	if options.Interface == "" {
 		options.Interface = "sandbar-dns"
 	}
-	return &DNS{options: options}
+	return &DNS{options: options, outside: &answers{now: time.Now}}
 }
 
 var (
@@ -95,7 +96,7 @@ func (d *DNS) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("coredns: %w", err)
 	}
-	backend, err := acquireBackend(ctx, d.options.Client)
+	backend, err := acquireBackend(ctx, d.options.Client, d.outside)
 	if err != nil {
 		return fmt.Errorf("coredns: %w", err)
 	}
@@ -146,6 +147,10 @@ func (d *DNS) reload(ctx context.Context, instance *caddy.Instance) *caddy.Insta
 	component.Recheck(ctx)
 	return instance
 }
+
+// Outside says why names outside the cluster are not found at present. That is no failure of the server: the cluster's own
+// names are.
+func (d *DNS) Outside() error { return d.outside.trouble() }
 
 // Check implements [component.HealthChecker]: it asks the server for the Service "kubernetes".
 func (d *DNS) Check(ctx context.Context) error {

@@ -28,6 +28,8 @@ const (
 	clusterDirective = "sandbar_cluster"
 	// wildcardDirective serves every name below a zone with the same address.
 	wildcardDirective = "sandbar_wildcard"
+	// outsideDirective notes what becomes of questions that go outside.
+	outsideDirective = "sandbar_outside"
 	// unknownDirective says that no other names exist.
 	unknownDirective = "sandbar_unknown"
 )
@@ -42,9 +44,14 @@ var registerPlugins = sync.OnceValue(func() error {
 	}
 	// The wildcard comes first: the base domain may be one that is also known outside.
 	dnsserver.Directives = slices.Insert(dnsserver.Directives, place, wildcardDirective, clusterDirective)
+	if place = slices.Index(dnsserver.Directives, "forward"); place < 0 {
+		return fmt.Errorf("CoreDNS has no directive forward to look at")
+	}
+	dnsserver.Directives = slices.Insert(dnsserver.Directives, place, outsideDirective)
 	dnsserver.Directives = append(dnsserver.Directives, unknownDirective)
 	plugin.Register(wildcardDirective, setupWildcard)
 	plugin.Register(clusterDirective, setupCluster)
+	plugin.Register(outsideDirective, setupOutside)
 	plugin.Register(unknownDirective, setupUnknown)
 	return nil
 })

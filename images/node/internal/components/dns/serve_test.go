@@ -3,6 +3,7 @@ package dns
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -39,7 +40,7 @@ func TestServer(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v\n%s", err, output)
 	}
-	for _, name := range []string{"TestInNamespaceServes", "TestInNamespaceFollowsItsFile"} {
+	for _, name := range []string{"TestInNamespaceServes", "TestInNamespaceKnowsOfTroubleOutside", "TestInNamespaceFollowsItsFile"} {
 		if !strings.Contains(string(output), "--- PASS: "+name) {
 			t.Errorf("%s did not run:\n%s", name, output)
 		}
@@ -209,6 +210,41 @@ func TestInNamespaceServes(t *testing.T) {
 		if err := server.Check(t.Context()); err == nil {
 			t.Error("the check passes after the stop")
 		}
+	}
+}
+
+// A resolver outside that is not there, and then is.
+func TestInNamespaceKnowsOfTroubleOutside(t *testing.T) {
+	loopbackUp(t)
+	server, stop := start(t, Options{
+		Address: testAddress, NodeIP: netip.MustParseAddr("10.88.0.2"), Upstreams: []string{"127.0.0.1:5399"},
+		Client: fakeAPI(t),
+	})
+	defer stop()
+	if got := ask(t, "udp", "kubernetes.default.svc.cluster.local.", dns.TypeA); got != "NOERROR 10.43.0.1" {
+		t.Errorf("without a resolver outside: %s", got)
+	}
+	for _, name := range []string{"one.example.", "two.example.", "three.example."} {
+		if got := ask(t, "udp", name, dns.TypeA); !strings.HasPrefix(got, "SERVFAIL") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if err := server.Outside(); err == nil || !strings.HasPrefix(err.Error(), "the last 3 questions had no answer: ") {
+		t.Errorf("got %v", err)
+	}
+	upstream := &dns.Server{Addr: "127.0.0.1:5399", Net: "udp", Handler: dns.HandlerFunc(
+		func(writer dns.ResponseWriter, query *dns.Msg) {
+			_ = writer.WriteMsg(new(dns.Msg).SetRcode(query, dns.RcodeNameError))
+		})}
+	go func() { _ = upstream.ListenAndServe() }()
+	defer func() { _ = upstream.Shutdown() }()
+	number := 0
+	eventually(t, func() bool {
+		number++ // failures are remembered for a while
+		return ask(t, "udp", fmt.Sprintf("name-%d.example.", number), dns.TypeA) == "NXDOMAIN"
+	})
+	if err := server.Outside(); err != nil {
+		t.Errorf("with a resolver outside: %v", err)
 	}
 }
 
