@@ -31,6 +31,8 @@ pub struct Program {
     path: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    /// Where it runs; none: where this process does.
+    folder: Option<PathBuf>,
     deadline: Duration,
 }
 
@@ -95,7 +97,7 @@ impl fmt::Debug for Program {
 impl Program {
     /// The program at `path`, without arguments, with an empty environment and a minute to end.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), arguments: Vec::new(), environment: Vec::new(), deadline: DEADLINE }
+        Self { path: path.into(), arguments: Vec::new(), environment: Vec::new(), folder: None, deadline: DEADLINE }
     }
 
     /// Adds an argument.
@@ -124,6 +126,13 @@ impl Program {
     pub fn envs<N: AsRef<OsStr>, V: AsRef<OsStr>>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self {
         let owned = |(name, value): (N, V)| (name.as_ref().to_owned(), value.as_ref().to_owned());
         self.environment.extend(variables.into_iter().map(owned));
+        self
+    }
+
+    /// Runs it in a folder, in place of this process' own.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
         self
     }
 
@@ -235,6 +244,9 @@ impl Program {
         let mut command = Command::new(&self.path);
         command.args(&self.arguments).env_clear();
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
         command
     }
 
@@ -501,6 +513,14 @@ mod tests {
         assert!(failed.to_string().ends_with("ended with status 3"), "{failed}");
         let late = block_on(sh("sleep 10").deadline(Duration::from_millis(50)).launch(log())).unwrap_err();
         assert!(matches!(late, ProcessError::TimedOut { .. }), "{late}");
+    }
+
+    #[test]
+    fn a_program_runs_in_the_folder_that_it_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        let output = block_on(sh("pwd -P").folder(folder.path()).output()).unwrap();
+        assert_eq!(output.stdout, format!("{}\n", real.display()).into_bytes());
     }
 
     #[test]

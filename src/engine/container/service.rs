@@ -28,7 +28,8 @@ pub(super) fn socket(dir: &Path) -> PathBuf {
     dir.join("podman.sock")
 }
 
-/// The endpoint of a service that answers, started now if none does.
+/// The endpoint of a service that answers, started now if none does. It runs in `dir`: it outlives the command, and Podman's
+/// monitor leaves a file `oom` in its folder when a container is out of memory.
 pub(super) async fn ensure(
     program: &Path,
     dir: &Path,
@@ -49,7 +50,7 @@ pub(super) async fn ensure(
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        service(program, &endpoint, env).detached(File::create(&log)?).map_err(std::io::Error::other)
+        service(program, &endpoint, env).folder(dir).detached(File::create(&log)?).map_err(std::io::Error::other)
     };
     start().map_err(|error| failed(format!("the service could not be started: {}", chain(&error))))?;
     let begun = tokio::time::Instant::now();
