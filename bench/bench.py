@@ -34,6 +34,9 @@ BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 GROUPS = ("cli", "up", "idle", "size", "image", "ls", "many")
 #: How many clusters are many.
 MANY = 16
+#: The checks of doctor that `up` does before it makes anything (docs/doctor.md), but for memory: doctor asks a container for
+#: it, `up` reads it from the system in no time.
+BEFORE_UP = ("kubeconfig", "data", "engine-reachable", "subnets", "port-api", "port-http", "port-https")
 
 
 class Figure:
@@ -204,6 +207,9 @@ class Bench:
         up = self.figure("`up` with the image present, until everything answers from the laptop", "s", 3.0)
         start = self.figure("`start` of a stopped cluster to the same state", "s", 2.2)
         stop = self.figure("`stop`", "s")
+        checks = self.figure("the checks before `up`, as a command of their own (`sandbar doctor`)", "ms", 300, 1)
+        for _ in range(max(self.samples, 20)):
+            checks.add(self.cli_timed("doctor", *BEFORE_UP) * 1e3)
         for _ in range(self.samples):
             self.calibrate()
             up.add(self.cli_timed("up", CLUSTER, "--quiet"))
