@@ -130,7 +130,7 @@ fn what_is_renewed_while_gc_looks_stays() {
         sandbox.succeed(&["up", name, "--ttl", "1ms"]);
     }
     // It has read that the time of both is over, and asks the engine.
-    delay(&sandbox, "list_resources", 1000);
+    delay(&sandbox, "list_resources", 1500);
     let gc = start(&sandbox, &["gc", "--yes"], "list_resources");
     assert_snapshot!(sandbox.run(&["renew", "wanted", "--ttl", "1h"]), @r"
     cluster wanted expires in 1h
