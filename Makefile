@@ -94,6 +94,7 @@ test: ## every test there is, real engines included; installs what is missing
 	@$(MAKE) --no-print-directory lint cross-check image machine-image
 	@cd images/node && $(GO_TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- $(GO_TAGS) ./...
 	@SANDBAR_TEST_REQUIRE="$(REQUIRED_ENGINES)" cargo test --locked
+	@$(MAKE) --no-print-directory fuzz FUZZ_TIME=60
 	@$(MAKE) --no-print-directory reproduce
 
 .PHONY: fuzz
