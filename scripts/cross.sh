@@ -26,6 +26,8 @@ windows=x86_64-pc-windows-gnu
 checked="$windows aarch64-apple-darwin"
 # The oldest C library on which the Linux binaries run: that of RHEL 8 and Debian 10.
 glibc=2.28
+# The oldest macOS on which those for macOS run: the first on Apple's processors. zig's own choice is a recent one.
+macos_version=11.0
 
 ziglang=0.17.1
 zigbuild=0.24.1
@@ -141,7 +143,10 @@ cargo_for() {
 	esac
 	set -- "$command" --locked --target "$name" --target-dir "$cross/target" "$@"
 	case $target in
-	*-apple-*) make_frameworks && flags="$flags -Clink-arg=-F$frameworks" ;;
+	*-apple-*)
+		make_frameworks && flags="$flags -Clink-arg=-F$frameworks"
+		export MACOSX_DEPLOYMENT_TARGET="$macos_version"
+		;;
 	esac
 	if ! has_std "$target"; then
 		library=$(find_library) || return 3
