@@ -305,6 +305,7 @@ run_arm64() {
 	make_arm64_root || return 1
 	says "sandbar $(version)" "$qemu" -L "$sysroot" "$arm64" version &&
 		says 'Usage: sandbar' "$qemu" -L "$sysroot" "$arm64" up --help &&
+		says "data        $cross/arm64-home/data" env SANDBAR_HOME="$cross/arm64-home" "$qemu" -L "$sysroot" "$arm64" paths &&
 		says "there are no clusters" env SANDBAR_HOME="$cross/arm64-home" SANDBAR_ENGINE="fake:$cross/arm64-engine" \
 			"$qemu" -L "$sysroot" "$arm64" ls
 }
