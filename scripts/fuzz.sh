@@ -13,7 +13,7 @@ cd "$root"
 
 rust="cluster_file image_archive kubeconfig_edit node_status"
 # package:target
-go="images:FuzzArchive config:FuzzLoad components/ingress/translate:FuzzNoObjectInjectsADirective"
+go="images:FuzzArchive config:FuzzLoad components/ingress/translate:FuzzNoObjectInjectsADirective machine/control:FuzzReadHost"
 
 target=$(rustc -vV | sed -n 's/^host: //p')
 programs=build/fuzz/target/$target/release

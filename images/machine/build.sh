@@ -50,8 +50,6 @@ done
 
 moment=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%at -- images Containerfile 2>/dev/null || :)}
 moment=${moment:-1767225600}
-# What e2fsprogs take for now, the older ones and the newer ones.
-export E2FSPROGS_FAKE_TIME="$moment" SOURCE_DATE_EPOCH="$moment"
 
 fresh() { [ -e "$build/$1.inputs" ] && [ "$(cat "$build/$1.inputs")" = "$2" ]; }
 stamp() { printf '%s\n' "$2" >"$build/$1.inputs"; }
@@ -111,15 +109,45 @@ modules_of() {
 	sed -n "s|^insmod .*/lib/modules/$release/\([^ ]*\) *\$|\1|p" "$work/depends" | awk '!seen[$0]++'
 }
 
-# unpack_module FILE FOLDER: the module under the same name without .xz, and that name. Under emulation undoing xz is slow.
+# number FILE OFFSET TYPE: a number in a file, as od(1) types it.
+number() { od -An -v -j "$2" -N "${3#u}" -t "$3" "$1" | tr -d ' '; }
+
+# unpack_module FILE FOLDER: the module under the same name without .xz, and that name. Neither is it packed, nor signed:
+# under emulation both take the kernel long, and whoever could change the module could change the kernel beside it.
 unpack_module() {
 	name=${1%.xz}
-	mkdir -p "$2/$(dirname "$name")"
+	module=$2/$name
+	mkdir -p "$(dirname "$module")"
 	case $1 in
-	*.xz) xz -dc "$build/kernel/usr/lib/modules/$release/$1" >"$2/$name" ;;
-	*) cp "$build/kernel/usr/lib/modules/$release/$1" "$2/$name" ;;
+	*.xz) xz -dc "$build/kernel/usr/lib/modules/$release/$1" >"$module" ;;
+	*) cp "$build/kernel/usr/lib/modules/$release/$1" "$module" ;;
 	esac
+	# scripts/sign-file.c of the kernel: the signature, 12 bytes of which the last 4 are its length (big-endian), and 28
+	# bytes of text.
+	if [ "$(tail -c 28 "$module")" = "~Module signature appended~" ]; then
+		size=$(wc -c <"$module")
+		length=0
+		for byte in $(od -An -v -j $((size - 32)) -N 4 -t u1 "$module"); do
+			length=$((length * 256 + byte))
+		done
+		truncate -s $((size - 40 - length)) "$module"
+	fi
 	echo "$name"
+}
+
+# unpack_kernel FILE: the kernel as QEMU loads it. That of amd64 would unpack itself, which under emulation takes longer than
+# all the rest of it; QEMU starts what is inside, an ELF with the entry of PVH, as well.
+unpack_kernel() {
+	packed=$build/kernel/boot/vmlinuz-$release
+	case $architecture in
+	arm64) cp "$packed" "$1" ;;
+	amd64)
+		# The boot protocol's setup_sects, payload_offset and payload_length; the payload ends with its unpacked size.
+		start=$((($(number "$packed" 497 u1) + 1) * 512 + $(number "$packed" 584 u4)))
+		[ "$(od -An -v -j "$start" -N 4 -t x1 "$packed" | tr -d ' ')" = 28b52ffd ] || fail "the kernel is not packed with zstd"
+		tail -c +$((start + 1)) "$packed" | head -c $(($(number "$packed" 588 u4) - 4)) | zstd -q -dc >"$1"
+		;;
+	esac
 }
 
 make_initramfs() {
@@ -207,20 +235,26 @@ make_data() {
 # one_file NAME: its entry of the manifest.
 one_file() { printf '"%s":{"sha256":"%s","bytes":%s}' "$1" "$(digest "$output.new/$1")" "$(wc -c <"$output.new/$1")"; }
 
+kernel_arguments() {
+	sed -n "s/^\(all\|$architecture\)  *\([^ ]*\).*/\2/p" "$here/kernel-arguments" | tr '\n' ' ' | sed 's/ *$//'
+}
+
 make_manifest() {
 	set_digest=$(for name in data.img initramfs kernel system.img; do printf '%s  %s\n' "$(digest "$output.new/$name")" "$name"; done | digest)
 	printf '{"schemaVersion":1,"architecture":"%s","version":"%s","contractVersion":%s,"controlVersion":1,"kubernetesVersion":"%s","kernelVersion":"%s","kernelArguments":"%s","digest":"sha256:%s","files":{%s,%s,%s,%s}}\n' \
-		"$architecture" "$version" "$contract" "$kubernetes" "$release" "$(tr '\n' ' ' <"$here/kernel-arguments" | sed 's/ *$//')" \
+		"$architecture" "$version" "$contract" "$kubernetes" "$release" "$(kernel_arguments)" \
 		"$set_digest" "$(one_file kernel)" "$(one_file initramfs)" "$(one_file system.img)" "$(one_file data.img)" \
 		>"$output.new/manifest.json"
 }
 
 images() {
+	# What e2fsprogs take for now, the older ones and the newer ones.
+	export E2FSPROGS_FAKE_TIME="$moment" SOURCE_DATE_EPOCH="$moment"
 	release=$(ls "$build/kernel/usr/lib/modules")
 	work=$build/machine.work
 	rm -rf "$work" "$output.new"
 	mkdir -p "$work" "$output.new"
-	cp "$build/kernel/boot/vmlinuz-$release" "$output.new/kernel"
+	unpack_kernel "$output.new/kernel"
 	make_initramfs "$output.new/initramfs"
 	make_root "$work/root"
 	make_system "$work/root" "$output.new/system.img"

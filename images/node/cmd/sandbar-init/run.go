@@ -108,7 +108,9 @@ func run(s setting) error {
 		log.Printf("stopped")
 	} else {
 		log.Printf("stopped; the machine is switched off")
-		host.UnmountAll([]string{s.layout.Kubelet, "/run/containerd", s.layout.ContainerdData()}, logEarly)
+		host.UnmountAll([]string{
+			s.layout.Kubelet, s.layout.KubeletData(), "/run/containerd", s.layout.ContainerdData(), s.layout.Storage(),
+		}, logEarly)
 	}
 	log.Close(time.Second)
 	return nil

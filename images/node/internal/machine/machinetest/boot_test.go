@@ -64,9 +64,9 @@ func bootToHealthy(t *testing.T, artefacts machinetest.Artefacts, disk string, k
 	m.Send(boot)
 	m.Wait(control.TypeReady, startLimit)
 	client := m.SSH()
-	t.Logf("SSH after %d ms", time.Since(m.Started).Milliseconds())
+	m.Note("a connection of SSH")
 	output := m.Must(client, "sandbarctl", "status", "--output", "json", "--wait", "healthy", "--timeout", "3m")
-	t.Logf("healthy after %d ms", time.Since(m.Started).Milliseconds())
+	m.Note("healthy")
 	status := contract.Status{}
 	if err := json.Unmarshal([]byte(output), &status); err != nil {
 		t.Fatalf("%v in %s", err, output)
@@ -97,13 +97,13 @@ func bootToHealthy(t *testing.T, artefacts machinetest.Artefacts, disk string, k
 	}
 	if fresh {
 		lookAround(t, m)
+	} else if log := m.Must(client, "dmesg"); strings.Contains(log, "recovery") || !strings.Contains(log, "EXT4-fs") {
+		t.Errorf("the disk was not unmounted in order: %s", log)
 	}
 	graceMillis := int64(500)
 	m.Send(control.HostMessage{Type: control.TypeStop, GraceMillis: &graceMillis})
-	stopping := time.Now()
 	m.Wait(control.TypeStopped, time.Minute)
 	m.Off(time.Minute)
-	t.Logf("stopped within %d ms", time.Since(stopping).Milliseconds())
 	return status.Node.ClusterID
 }
 
@@ -128,7 +128,33 @@ func lookAround(t *testing.T, m *machinetest.Machine) {
 	if modules := m.Must(client, "cat", "/proc/modules"); !strings.Contains(modules, "sch_netem ") || !strings.Contains(modules, "nf_tables ") {
 		t.Errorf("modules: %s", modules)
 	}
+	m.Must(client, "nft", "add table ip probe; add chain ip probe c; add rule ip probe c quota over 1 mbytes; delete table ip probe")
 	if line, err := m.Run(client, "false"); err == nil {
 		t.Errorf("false: %q", line)
+	}
+}
+
+// TestStopBeforeBoot ends a machine that was never told what it is to be.
+func TestStopBeforeBoot(t *testing.T) {
+	artefacts := machinetest.Find(t, architecture())
+	m := machinetest.Start(t, artefacts, artefacts.NewDisk(t, "1G"), machinetest.NewKeys(t))
+	m.Send(control.HostMessage{Type: control.TypeStop})
+	m.Wait(control.TypeStopped, startLimit)
+	m.Off(time.Minute)
+}
+
+// TestFailedStart says why and switches itself off.
+func TestFailedStart(t *testing.T) {
+	artefacts := machinetest.Find(t, architecture())
+	m := machinetest.Start(t, artefacts, "", machinetest.NewKeys(t), "data")
+	m.Send(m.Boot())
+	failed := m.Wait(control.TypeFailed, startLimit)
+	if failed.Reason != `no disk has the serial number "data": the machine has to be given one` {
+		t.Errorf("reason: %s", failed.Reason)
+	}
+	m.Off(time.Minute)
+	console, err := os.ReadFile(m.Console)
+	if err != nil || !strings.Contains(string(console), "sandbar-init: "+failed.Reason) {
+		t.Errorf("the console has no such line: %s, %v", console, err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -148,6 +149,7 @@ type Machine struct {
 	Started time.Time
 
 	t        *testing.T
+	process  *os.Process
 	keys     Keys
 	link     *control.Link
 	messages chan control.GuestMessage
@@ -160,8 +162,9 @@ type Machine struct {
 	history []string
 }
 
-// Start starts a machine with that disk. It is killed at the end of the test if it still runs.
-func Start(t *testing.T, a Artefacts, disk string, keys Keys) *Machine {
+// Start starts a machine with that disk, and without those of its disks that are named by their serial numbers. It is killed
+// at the end of the test if it still runs.
+func Start(t *testing.T, a Artefacts, disk string, keys Keys, without ...string) *Machine {
 	t.Helper()
 	folder := t.TempDir()
 	m := &Machine{
@@ -174,12 +177,13 @@ func Start(t *testing.T, a Artefacts, disk string, keys Keys) *Machine {
 	}
 	t.Cleanup(func() { _ = listener.Close() })
 	m.SSHPort, m.APIPort = freePort(t), freePort(t)
-	command := exec.Command(a.emulator, a.arguments(m, listener.Addr().String(), disk)...)
+	command := exec.Command(a.emulator, a.arguments(m, listener.Addr().String(), disk, without)...)
 	command.Stdout, command.Stderr = &m.output, &m.output
 	m.Started = time.Now()
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
+	m.process = command.Process
 	go func() {
 		m.exit = command.Wait()
 		close(m.exited)
@@ -229,7 +233,7 @@ func freePort(t *testing.T) int {
 }
 
 // arguments are QEMU's. SANDBAR_TEST_QEMU_ARGUMENTS adds to them, SANDBAR_TEST_KERNEL_ARGUMENTS to the kernel's.
-func (a Artefacts) arguments(m *Machine, control, disk string) []string {
+func (a Artefacts) arguments(m *Machine, control, disk string, without []string) []string {
 	machine, console := []string{"-machine", "q35", "-cpu", "max"}, "ttyS0"
 	if a.Architecture == "arm64" {
 		machine, console = []string{"-machine", "virt", "-cpu", "cortex-a72"}, "ttyAMA0"
@@ -240,23 +244,48 @@ func (a Artefacts) arguments(m *Machine, control, disk string) []string {
 		"-kernel", filepath.Join(a.Folder, "kernel"), "-initrd", filepath.Join(a.Folder, "initramfs"),
 		"-append", strings.TrimSpace(a.KernelArguments+" console="+console+" "+os.Getenv("SANDBAR_TEST_KERNEL_ARGUMENTS")),
 		"-serial", "file:"+m.Console,
-		"-drive", "if=none,id=system,format=raw,readonly=on,file="+filepath.Join(a.Folder, "system.img"),
-		"-device", "virtio-blk-pci,drive=system,serial=system",
-		"-drive", "if=none,id=data,format=qcow2,cache=writeback,discard=unmap,file="+disk,
-		"-device", "virtio-blk-pci,drive=data,serial=data",
 		"-device", "virtio-serial-pci",
 		"-chardev", "socket,id=control,path="+control, "-device", "virtserialport,chardev=control,name=dev.sandbar.control",
 		"-chardev", "file,id=log,path="+m.Log, "-device", "virtserialport,chardev=log,name=dev.sandbar.log",
 		"-device", "virtio-rng-pci", "-device", "virtio-balloon-pci,free-page-reporting=on",
 		"-netdev", forward, "-device", "virtio-net-pci,netdev=network,romfile=")
+	for serial, drive := range map[string]string{
+		"system": "format=raw,readonly=on,file=" + filepath.Join(a.Folder, "system.img"),
+		"data":   "format=qcow2,cache=writeback,discard=unmap,file=" + disk,
+	} {
+		if !slices.Contains(without, serial) {
+			arguments = append(arguments, "-drive", "if=none,id="+serial+","+drive, "-device", "virtio-blk-pci,drive="+serial+",serial="+serial)
+		}
+	}
 	return append(arguments, strings.Fields(os.Getenv("SANDBAR_TEST_QEMU_ARGUMENTS"))...)
 }
 
 func (m *Machine) note(message control.GuestMessage) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.history = append(m.history, fmt.Sprintf("%6d ms  %s %s %d %s", time.Since(m.Started).Milliseconds(),
-		message.Type, message.Name, message.Millis, message.Reason))
+	m.history = append(m.history, strings.TrimSpace(fmt.Sprintf("%s  %s %s %s", m.clock(), message.Type, message.Name, message.Reason)))
+}
+
+// clock is how long QEMU has run and how long it has computed, in milliseconds; the second says more on a busy host.
+func (m *Machine) clock() string {
+	// proc_pid_stat(5): the 14th and 15th field, in hundredths of a second; the second is in parentheses and may hold spaces.
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.process.Pid))
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	ticks := 0
+	if err == nil && len(fields) > 12 {
+		user, _ := strconv.Atoi(fields[11])
+		system, _ := strconv.Atoi(fields[12])
+		ticks = user + system
+	}
+	return fmt.Sprintf("%6d ms (%6d ms of processor time)", time.Since(m.Started).Milliseconds(), ticks*10)
+}
+
+// Note adds a line to what is logged at the end, with the time.
+func (m *Machine) Note(text string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.history = append(m.history, m.clock()+"  "+text)
 }
 
 // report logs what the machine said, and for a test that failed its last lines.
