@@ -12,6 +12,9 @@ GO_TAGS = -tags "no_aufs no_btrfs no_devmapper no_zfs"
 # Seconds that each fuzz target gets.
 FUZZ_TIME = 600
 
+# How many processes make soak kills.
+KILLS = 100
+
 # The engines that make test installs, and what leads to them; only the superuser may start a dockerd and an sshd of his own.
 REQUIRED_ENGINES = podman $(if $(filter 0,$(shell id -u)),docker sshd)
 
@@ -101,6 +104,12 @@ test: ## every test there is, real engines included; installs what is missing
 fuzz: ## look for inputs that break something, FUZZ_TIME seconds for each target (or for TARGET)
 	@scripts/requirements.sh fuzz
 	@scripts/fuzz.sh "$(FUZZ_TIME)" $(TARGET)
+
+.PHONY: soak
+soak: ## kill a hundred processes of a node, one after the other, and say how long it takes to heal
+	@scripts/requirements.sh test
+	@$(MAKE) --no-print-directory image
+	@SANDBAR_TEST_REQUIRE=podman SANDBAR_TEST_KILLS=$(KILLS) cargo test --locked --test faults -- storm --nocapture
 
 .PHONY: reproduce
 reproduce: ## build the node image and what machines start from twice and compare

@@ -34,8 +34,12 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Failed, Trial};
 use sandbar::platform::native;
 
-use suite::{CLUSTER, NODE, Outcome, Suite, eventually, get, json, path, text};
+use suite::{Outcome, Suite, eventually, get, json, path, text};
 
+/// Name of the cluster, and so of nothing that a user has.
+const CLUSTER: &str = "sandbar-walk";
+/// Name of its container, network and volume.
+const NODE: &str = "sandbar-sandbar-walk";
 /// The host of the example's Ingress.
 const HOST: &str = "hello.default.localhost";
 /// The example's image.

@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStderr, ExitStatus, Stdio};
 
-use crate::suite::{CLUSTER, Outcome, Suite, eventually, json, text};
+use crate::CLUSTER;
+use crate::suite::{Outcome, Suite, eventually, json, text};
 
 /// Ctrl-C leaves nothing; SIGKILL something that the next `up` completes.
 pub fn up_in_the_middle(suite: &Suite) -> Outcome {

@@ -4,9 +4,9 @@
 use std::fs;
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::symlink;
 
-use crate::suite::{CLUSTER, NODE, Outcome, Suite, eventually, get, path, with_input};
+use crate::suite::{Outcome, Suite, eventually, get, path, with_input};
+use crate::{CLUSTER, NODE};
 
 /// An image with a shell and its tools.
 const TOOLS_IMAGE: &str = "localhost/tools:1";
@@ -28,7 +28,7 @@ spec:
 /// `logs`, `exec`, `attach`, `cp` and `port-forward` of kubectl.
 pub fn streams(suite: &Suite) -> Outcome {
     suite.up()?;
-    build_tools(suite)?;
+    suite.build_tools(TOOLS_IMAGE)?;
     suite.sandbar(["image", "load", TOOLS_IMAGE, "--cluster", CLUSTER])?;
     let manifest = suite.folder("tools-pod")?.join("pod.yaml");
     fs::write(&manifest, TOOLS).unwrap();
@@ -133,21 +133,4 @@ fn forwarded(suite: &Suite, pod: &str) -> Outcome<String> {
     child.kill().map_err(|error| error.to_string())?;
     child.wait().map_err(|error| error.to_string())?;
     answer
-}
-
-/// Builds the image with a shell: the node's own, which needs no library.
-fn build_tools(suite: &Suite) -> Outcome {
-    let folder = suite.folder("tools")?;
-    let bin = folder.join("bin");
-    fs::create_dir_all(&bin).unwrap();
-    fs::create_dir_all(folder.join("tmp")).unwrap();
-    suite.copy_from_image("/usr/bin/busybox", &bin.join("busybox"))?;
-    for applet in ["sh", "cat", "echo", "nc", "tar", "sleep"] {
-        let link = bin.join(applet);
-        if !link.is_symlink() {
-            symlink("busybox", &link).unwrap();
-        }
-    }
-    fs::write(folder.join("Containerfile"), "FROM scratch\nCOPY bin /bin\nCOPY tmp /tmp\n").unwrap();
-    suite.build(&folder, TOOLS_IMAGE)
 }

@@ -7,7 +7,8 @@ use std::io::Read;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::suite::{CLUSTER, NODE, Outcome, Suite, eventually, json, path};
+use crate::suite::{Outcome, Suite, eventually, json, path};
+use crate::{CLUSTER, NODE};
 
 /// Planted in a Secret, and printed by a pod in several forms.
 const PASSWORD: &str = "walk/secret+in&object-7";

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::suite::{CLUSTER, Outcome, Suite, get, json, path, text};
+use crate::CLUSTER;
+use crate::suite::{Outcome, Suite, get, json, path, text};
 
 /// Name of the second cluster.
 fn other() -> String {

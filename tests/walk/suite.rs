@@ -1,4 +1,4 @@
-//! The one cluster of a walk, and what a user has at hand: the CLI, an ordinary kubectl, an HTTP client, the engine's own.
+//! The one cluster of a test suite, and what a user has at hand: the CLI, an ordinary kubectl, an HTTP client, the engine's own.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,18 +15,15 @@ use sandbar::platform::native;
 use serde_json::Value;
 
 use crate::engine::Engine;
+use crate::{CLUSTER, NODE};
 
-/// Name of the cluster, and so of nothing that a user has.
-pub const CLUSTER: &str = "sandbar-walk";
-/// Name of its container, network and volume.
-pub const NODE: &str = "sandbar-sandbar-walk";
 /// How long anything may take that is awaited.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What a step of the walk ends with.
 pub type Outcome<T = ()> = Result<T, String>;
 
-/// The surroundings of the walk.
+/// The surroundings of a suite, whose cluster is called [`CLUSTER`] and its container [`NODE`].
 pub struct Suite {
     home: tempfile::TempDir,
     engine: Engine,
@@ -38,7 +35,7 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// The surroundings on that engine, or why this machine has not what the walk needs.
+    /// The surroundings on that engine, or why this machine has not what it needs.
     pub fn new(engine: &str) -> Outcome<Self> {
         let engine = Engine::with_image(engine, &Self::image())?;
         let home = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -75,9 +72,15 @@ impl Suite {
 
     /// The cluster: the first one who asks makes it.
     pub fn up(&self) -> Outcome<&Value> {
+        self.up_as(&[])
+    }
+
+    /// The cluster: the first one who asks makes it, with these arguments, too.
+    pub fn up_as(&self, more: &[&str]) -> Outcome<&Value> {
         let report = self.up.get_or_init(|| {
             self.sandbar(["rm", CLUSTER, "--yes"])?;
-            json(&self.sandbar(["up", CLUSTER, "--output", "json", "--timeout", "3m"])?)
+            let fixed = ["up", CLUSTER, "--output", "json", "--timeout", "3m"];
+            json(&self.sandbar(fixed.iter().chain(more))?)
         });
         report.as_ref().map_err(|error| format!("there is no cluster: {error}"))
     }
@@ -218,6 +221,7 @@ impl Suite {
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command
+            .current_dir(self.home.path())
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", self.home.path())
@@ -241,6 +245,24 @@ impl Suite {
         self.build(&folder, name)
     }
 
+    /// Builds an image with a shell and its tools: the node's own, which need no library.
+    pub fn build_tools(&self, name: &str) -> Outcome {
+        let words = |error: std::io::Error| error.to_string();
+        let folder = self.folder("tools")?;
+        let bin = folder.join("bin");
+        fs::create_dir_all(&bin).map_err(words)?;
+        fs::create_dir_all(folder.join("tmp")).map_err(words)?;
+        self.copy_from_image("/usr/bin/busybox", &bin.join("busybox"))?;
+        for applet in ["sh", "cat", "echo", "nc", "tar", "sleep"] {
+            let link = bin.join(applet);
+            if !link.is_symlink() {
+                symlink("busybox", &link).map_err(words)?;
+            }
+        }
+        fs::write(folder.join("Containerfile"), "FROM scratch\nCOPY bin /bin\nCOPY tmp /tmp\n").map_err(words)?;
+        self.build(&folder, name)
+    }
+
     /// Builds an image out of a folder with a `Containerfile`.
     pub fn build(&self, folder: &Path, name: &str) -> Outcome {
         let file = path(&folder.join("Containerfile"));
@@ -259,7 +281,7 @@ impl Drop for Suite {
         if self.up.get().is_some()
             && let Err(error) = self.sandbar(["rm", CLUSTER, "--yes"])
         {
-            eprintln!("the cluster of the walk is left: {error}");
+            eprintln!("the cluster {CLUSTER} is left: {error}");
         }
     }
 }
