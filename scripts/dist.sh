@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a release in build/dist: for each platform an archive with the command-line tool, completions and manual pages;
-# deb and rpm packages; node images where images/build.sh can archive them; a Homebrew formula, a Scoop manifest; a bill
-# of materials of either program; checksums of all that is downloaded. The same sources give the same bytes.
+# deb and rpm packages; archives of the node image, which these tools know by their digests; a Homebrew formula, a Scoop
+# manifest; a bill of materials of either program; checksums of all that is downloaded. The same sources give the same bytes.
 #
 # usage: dist.sh [TARGET...]
 # TARGET: some platforms only, by the names of scripts/cross.sh; then what needs the others is left out, and said.
@@ -14,14 +14,11 @@ tools=$root/build/dist-tools
 stage=$root/build/dist-stage
 all="x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu x86_64-apple-darwin aarch64-apple-darwin x86_64-pc-windows-gnu"
 targets=${*:-$all}
+architectures="amd64 arm64"
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)
 releases=${SANDBAR_RELEASES:-https://github.com/sandbar-dev/sandbar/releases/download}
 homepage=${releases%/releases/download}
 cyclonedx=0.5.9
-
-# What is in a release was made when the last commit was.
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || echo 1767225600)}
-export SOURCE_DATE_EPOCH TZ=UTC
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -94,18 +91,6 @@ packages() {
 	config=$root/scripts/dist/nfpm.yaml
 	"$tools/nfpm" package --config "$config" --packager deb --target "$dist/sandbar_${version}-1_$ARCHITECTURE.deb" >/dev/null
 	"$tools/nfpm" package --config "$config" --packager rpm --target "$dist/sandbar-$version-1.$rpm.rpm" >/dev/null
-}
-
-# The node's images, where images/build.sh knows how to archive them.
-node_images() {
-	if ! grep -qw archive "$root/images/build.sh"; then
-		say "left out: archives of the node image; images/build.sh cannot make them"
-		return
-	fi
-	for architecture in amd64 arm64; do
-		"$root/images/build.sh" archive "$architecture"
-		[ -e "$dist/sandbar-node-$version-$architecture.tar.zst" ]
-	done
 }
 
 bills_of_materials() {
@@ -202,13 +187,21 @@ manifest() {
 	END
 }
 
-# shellcheck disable=SC2086 # a list of targets
-"$root/scripts/cross.sh" build $targets
 "$root/scripts/requirements.sh" dist
-install_tools
-# Archives of the node image stay: they are made anew only when they changed.
 mkdir -p "$dist"
-find "$dist" -maxdepth 1 -type f ! -name 'sandbar-node-*.tar.zst' -delete
+# The node's images come first: the command-line tools know them.
+for architecture in $architectures; do
+	"$root/images/build.sh" archive "$architecture"
+done
+digests=$("$root/images/build.sh" digests)
+# shellcheck disable=SC2086 # a list of targets
+SANDBAR_NODE_DIGESTS=$digests "$root/scripts/cross.sh" build $targets
+install_tools
+# What is packed was made when the last commit was. The node's images have their own sources' moment, and stay what they are.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || echo 1767225600)}
+export SOURCE_DATE_EPOCH TZ=UTC
+# Archives of the node image stay: they are made anew only when they changed.
+find "$dist" -maxdepth 1 -type f ! -name "sandbar-node-$version-*.tar.zst" -delete
 say "Packing sandbar $version"
 stage_common
 for target in $targets; do
@@ -217,7 +210,6 @@ for target in $targets; do
 	*-linux-*) packages "$target" ;;
 	esac
 done
-node_images
 bills_of_materials
 formula
 manifest

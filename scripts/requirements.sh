@@ -61,12 +61,23 @@ requirements() {
 	cross | cross-test | dist) echo "command:x86_64-w64-mingw32-dlltool binutils-mingw-w64-x86-64 makes import libraries for Windows" ;;
 	esac
 	case $goal in
-	dist) cat <<-END ;;
+	dist)
+		cat <<-END
+		command:mmdebstrap mmdebstrap makes the node image's base, and a Debian to try the packages in
+		command:podman podman builds the node image
+		command:zstd zstd packs it
 		command:zip zip packs the archive for Windows
 		command:unzip unzip looks into it
 		command:rpm rpm looks into the rpm packages
-		command:mmdebstrap mmdebstrap makes a Debian to try the deb package in
-	END
+		command:ruby ruby looks into the Homebrew formula
+		command:qemu-aarch64-static:qemu-aarch64 qemu-user-static runs programs for arm64
+		END
+		# for the node image of the other architecture
+		case $(uname -m) in
+		aarch64) echo "command:x86_64-linux-gnu-gcc gcc-x86-64-linux-gnu builds the pause program for amd64" ;;
+		*) echo "command:aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu builds the pause program for arm64" ;;
+		esac
+		;;
 	cross-test) cat <<-END ;;
 		command:mmdebstrap mmdebstrap makes a root for Wine
 		command:qemu-aarch64-static:qemu-aarch64 qemu-user-static runs programs for arm64

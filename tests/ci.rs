@@ -1,5 +1,5 @@
-//! What CI systems run, as they run it: the steps of `ci/action.yml` and `ci/gitlab.yml` against a release that is made here of
-//! this build's program and the node image, in a Docker that has nothing.
+//! What CI systems run, as they run it: the steps of `ci/action.yml` and `ci/gitlab.yml` against a release, that of `make dist`
+//! or one that is made here of this build's program and the node image, in a Docker that has nothing.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -58,26 +58,10 @@ impl System {
     fn new() -> Outcome<Self> {
         let words = |error: std::io::Error| error.to_string();
         let folder = tempfile::tempdir().map_err(words)?;
-        let node = pack_node()?;
+        let release = release(folder.path())?;
         let engine = Dockerd::start()?;
         let server = Server::start();
-        let program = folder.path().join("sandbar");
-        fs::copy(env!("CARGO_BIN_EXE_sandbar"), &program).map_err(words)?;
-        let packed = folder.path().join("sandbar.tar.gz");
-        succeed(Command::new("tar").arg("-czf").arg(&packed).args([
-            "-C".as_ref(),
-            folder.path().as_os_str(),
-            "sandbar".as_ref(),
-        ]))?;
-        let machine = std::env::consts::ARCH;
-        let node_name = format!("sandbar-node-{VERSION}-{}.tar.zst", sandbar::artifact::host_architecture());
-        let files = [
-            (format!("sandbar-{VERSION}-{machine}-unknown-linux-gnu.tar.gz"), fs::read(packed).map_err(words)?),
-            (node_name, node),
-        ];
-        let sums: String = files.iter().map(|(name, content)| format!("{}  {name}\n", digest(content))).collect();
-        server.offer(&format!("/v{VERSION}/SHA256SUMS"), Offer::new(sums));
-        for (name, content) in files {
+        for (name, content) in release {
             server.offer(&format!("/v{VERSION}/{name}"), Offer::new(content));
         }
         server.offer("/ci/install.sh", Offer::new(fs::read("ci/install.sh").map_err(words)?));
@@ -106,6 +90,32 @@ impl System {
     fn downloads(&self) -> usize {
         self.server.requests(".tar.zst").len()
     }
+}
+
+/// The files of a release: those of the folder `SANDBAR_TEST_RELEASE`, as `make dist` leaves it, or else what a job on a machine
+/// such as this one needs, made here of this build's program.
+fn release(folder: &Path) -> Outcome<Vec<(String, Vec<u8>)>> {
+    let words = |error: std::io::Error| error.to_string();
+    if let Some(made) = std::env::var_os("SANDBAR_TEST_RELEASE") {
+        let files = fs::read_dir(&made).map_err(|error| format!("{}: {error}", made.display()))?;
+        let read = |file: std::io::Result<fs::DirEntry>| {
+            let file = file?;
+            Ok((file.file_name().to_string_lossy().into_owned(), fs::read(file.path())?))
+        };
+        return files.map(read).collect::<std::io::Result<_>>().map_err(words);
+    }
+    let node = pack_node()?;
+    fs::copy(env!("CARGO_BIN_EXE_sandbar"), folder.join("sandbar")).map_err(words)?;
+    let packed = folder.join("sandbar.tar.gz");
+    succeed(Command::new("tar").arg("-czf").arg(&packed).arg("-C").arg(folder).arg("sandbar"))?;
+    let machine = std::env::consts::ARCH;
+    let mut files = vec![
+        (format!("sandbar-{VERSION}-{machine}-unknown-linux-gnu.tar.gz"), fs::read(packed).map_err(words)?),
+        (format!("sandbar-node-{VERSION}-{}.tar.zst", sandbar::artifact::host_architecture()), node),
+    ];
+    let sums: String = files.iter().map(|(name, content)| format!("{}  {name}\n", digest(content))).collect();
+    files.push(("SHA256SUMS".to_owned(), sums.into_bytes()));
+    Ok(files)
 }
 
 /// The node image of this version out of Podman's store, packed as a release's is, but quickly.
