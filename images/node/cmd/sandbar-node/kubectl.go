@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	_ "early.sandbar.dev/untranslated" // before kubectl's packages
 	"k8s.io/component-base/cli"
 	"k8s.io/component-base/logs"
 	"k8s.io/kubectl/pkg/cmd"
