@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -179,6 +180,8 @@ func Start(t *testing.T, a Artefacts, disk string, keys Keys, without ...string)
 	m.SSHPort, m.APIPort = freePort(t), freePort(t)
 	command := exec.Command(a.emulator, a.arguments(m, listener.Addr().String(), disk, without)...)
 	command.Stdout, command.Stderr = &m.output, &m.output
+	// A test that runs into its limit cleans nothing up.
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	m.Started = time.Now()
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
