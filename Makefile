@@ -16,7 +16,7 @@ FUZZ_TIME = 600
 KILLS = 100
 
 # The engines that make test installs, and what leads to them; only the superuser may start a dockerd and an sshd of his own.
-REQUIRED_ENGINES = podman $(if $(filter 0,$(shell id -u)),docker sshd)
+REQUIRED_ENGINES = podman machine $(if $(filter 0,$(shell id -u)),docker sshd)
 
 .PHONY: help
 help: ## list the targets

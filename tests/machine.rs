@@ -1,7 +1,7 @@
 //! A cluster in a machine of QEMU, from nothing to an application that answers, through every failure that it has to outlive.
 //!
 //! One machine of this host's own architecture, and the steps in their order. Where QEMU or the set that machines start
-//! from (`images/machine/build.sh archive`) is missing, they are skipped, with the reason.
+//! from (`make machine-image`) is missing, they are skipped, with the reason.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -83,13 +83,13 @@ impl Suite {
         let host = sandbar::artifact::host_architecture();
         let program = sandbar::engine::machine::host_program();
         which::which(program).map_err(|_| format!("there is no {program}"))?;
-        let version = env!("CARGO_PKG_VERSION");
-        let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("build/dist");
-        let archive = dist.join(format!("sandbar-machine-{version}-{host}.tar.zst"));
-        if !archive.exists() {
-            return Err(format!("{} is not there (`images/machine/build.sh archive` makes it)", archive.display()));
+        let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("build").join(host).join("machine");
+        if !set.join("manifest.json").exists() {
+            return Err(format!("{} is not there (`make machine-image` makes it)", set.display()));
         }
         let home = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let archive = home.path().join("machine.tar");
+        pack(&set, &archive).map_err(|error| error.to_string())?;
         Ok(Self { home, archive, failed: AtomicBool::new(false) })
     }
 
@@ -168,6 +168,16 @@ impl Drop for Suite {
         // A step may have failed in the middle.
         let _ = self.output(&["rm", CLUSTER, "--yes"]);
     }
+}
+
+/// The archive of a set, as a release has it but for its compression.
+fn pack(set: &Path, archive: &Path) -> std::io::Result<()> {
+    let mut archive = tar::Builder::new(std::fs::File::create(archive)?);
+    archive.sparse(false);
+    for file in ["manifest.json", "kernel", "initramfs", "system.img", "data.img"] {
+        archive.append_path_with_name(set.join(file), file)?;
+    }
+    archive.finish()
 }
 
 fn kill(process: &str) -> Outcome {
