@@ -227,16 +227,16 @@ type ingressFiles struct {
 	configuration, clusterID string
 }
 
-// prepare writes the baseline where there is no configuration, and puts one aside with which HAProxy failed twice:
-// sandbar-node writes a new one once it sees that its own is not in force.
-func (f *ingressFiles) prepare(failures int) error {
+// prepare writes the baseline where there is no configuration, and puts one aside with which HAProxy failed twice by its own
+// doing: sandbar-node writes a new one once it sees that its own is not in force, up to 15 s later.
+func (f *ingressFiles) prepare(faults int) error {
 	// Of the process before.
 	for _, socket := range []string{f.folder.MasterSocket(), f.folder.WorkerSocket()} {
 		if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("remove HAProxy's stale socket: %w", err)
 		}
 	}
-	if failures >= 2 {
+	if faults >= 2 {
 		if err := os.Rename(f.configuration, f.configuration+".rejected"); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("put HAProxy's configuration aside: %w", err)
 		}

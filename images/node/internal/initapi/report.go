@@ -72,6 +72,13 @@ func (e Exit) String() string {
 	return fmt.Sprintf("exit status %d", e.Code)
 }
 
+// killedStatus is with what a process ends whose own child was killed: 128 and the number of SIGKILL, as shells have it.
+// HAProxy's master does so when its worker was.
+const killedStatus = 128 + 9
+
+// Killed says that somebody killed it, such as the kernel for want of memory. That is never its own doing.
+func (e Exit) Killed() bool { return e.Signal == "killed" || e.Code == killedStatus }
+
 // Child is one process that sandbar-init keeps running.
 type Child struct {
 	// Name is "node", "containerd", "haproxy" or "ssh".

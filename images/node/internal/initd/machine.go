@@ -67,8 +67,8 @@ const (
 
 type child struct {
 	initapi.Child
-	// failures counts ends since it was last steady.
-	failures int
+	// failures counts ends since it was last steady, and faults those among them that were its own doing.
+	failures, faults int
 	// retryAt is when a child in back-off is started again.
 	retryAt time.Time
 	// signalled says that the stop has reached it.
@@ -113,8 +113,9 @@ type (
 type (
 	// actionStart starts a child; eventStarted or eventStartFailed must follow.
 	actionStart struct {
-		name    string
-		attempt int
+		name string
+		// faults is how often it ended by its own doing since it was last steady.
+		faults int
 	}
 	// actionTerminate sends SIGTERM to a process.
 	actionTerminate struct {
@@ -238,6 +239,7 @@ func (m *machine) onStarted(now time.Time, e eventStarted) []any {
 func (m *machine) onStartFailed(now time.Time, e eventStartFailed) []any {
 	c := m.find(e.name)
 	c.PID = 0
+	c.faults++
 	return m.retry(now, c, e.err.Error())
 }
 
@@ -261,7 +263,7 @@ func (m *machine) onExited(now time.Time, e eventExited) []any {
 	exit := e.exit
 	c.LastExit = &exit
 	if c.State == initapi.StateReady && now.Sub(c.Since) >= m.policy.steady {
-		c.failures = 0
+		c.failures, c.faults = 0, 0
 	}
 	c.PID = 0
 	actions := []any{actionSweep{name: c.Name, pid: e.pid}}
@@ -276,6 +278,9 @@ func (m *machine) onExited(now time.Time, e eventExited) []any {
 		m.move(c, now, initapi.StateFailed, "its configuration is wrong; it is not started again")
 		return actions
 	}
+	if !exit.Killed() {
+		c.faults++
+	}
 	return append(actions, m.retry(now, c, exit.String())...)
 }
 
@@ -289,7 +294,7 @@ func (m *machine) retry(now time.Time, c *child, reason string) []any {
 	delay := m.delay(c.failures)
 	if delay == 0 {
 		m.move(c, now, initapi.StateStarting, reason)
-		return []any{actionStart{name: c.Name, attempt: c.failures}}
+		return []any{actionStart{name: c.Name, faults: c.faults}}
 	}
 	c.retryAt = now.Add(delay)
 	m.move(c, now, initapi.StateBackoff, fmt.Sprintf("%s; started again after %s", reason, delay))
@@ -356,7 +361,7 @@ func (m *machine) onTick(now time.Time) []any {
 		for _, c := range m.children {
 			if c.State == initapi.StateBackoff && !now.Before(c.retryAt) {
 				m.move(c, now, initapi.StateStarting, c.Reason)
-				actions = append(actions, actionStart{name: c.Name, attempt: c.failures})
+				actions = append(actions, actionStart{name: c.Name, faults: c.faults})
 			}
 		}
 	case m.phase == phaseChildren && due:

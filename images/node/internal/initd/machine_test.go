@@ -17,6 +17,8 @@ type bench struct {
 	now     time.Time
 	nextPID int
 	did     []string
+	// faults are those that the last start was told of.
+	faults int
 	// broken are children that cannot be started.
 	broken map[string]error
 }
@@ -41,6 +43,7 @@ func (b *bench) feed(event any) {
 				}
 				b.nextPID++
 				b.note("start %s", a.name)
+				b.faults = a.faults
 				queue = append(queue, eventStarted{a.name, b.nextPID})
 			case actionTerminate:
 				b.note("terminate %s", a.name)
@@ -290,5 +293,34 @@ func TestExhaustedMemoryIsCountedWithTheTimeOfTheLast(t *testing.T) {
 	}
 	if report.Revision == before {
 		t.Error("whoever waits for a newer report is not told")
+	}
+}
+
+// A configuration is blamed for what a process does, and not for what is done to it.
+func TestAKillIsNotTheProcesssFault(t *testing.T) {
+	for name, test := range map[string]struct {
+		exit   initapi.Exit
+		faults int
+	}{
+		"killed":              {initapi.Exit{Code: -1, Signal: "killed"}, 0},
+		"its own worker was":  {initapi.Exit{Code: 137}, 0},
+		"a failure":           {initapi.Exit{Code: 1}, 2},
+		"a fault of its code": {initapi.Exit{Code: -1, Signal: "segmentation fault"}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.feed(eventBegin{})
+			for range 2 {
+				b.feed(eventReady{"haproxy", b.machine.find("haproxy").PID})
+				b.feed(eventExited{b.machine.find("haproxy").PID, test.exit})
+				if next := b.machine.next(); !next.IsZero() {
+					b.now = next
+					b.feed(eventTick{})
+				}
+			}
+			if b.faults != test.faults {
+				t.Errorf("the start was told of %d faults, want %d", b.faults, test.faults)
+			}
+		})
 	}
 }

@@ -16,8 +16,8 @@ type Spec struct {
 	Env []string
 	// Files are handed to the process as descriptors 3, 4, … at every start.
 	Files []*os.File
-	// Prepare is called before every start; attempt counts the failures before it. It may be nil.
-	Prepare func(attempt int) error
+	// Prepare is called before every start; faults counts the ends before it that were the process's own doing. It may be nil.
+	Prepare func(faults int) error
 	// Ready finds out when the process is ready.
 	Ready Readiness
 	// SweepGroup says that what is left of the process group is killed when the process ends. Never for containerd,

@@ -181,7 +181,7 @@ func (s *Supervisor) feed(event any) {
 func (s *Supervisor) do(action any) any {
 	switch a := action.(type) {
 	case actionStart:
-		pid, err := s.start(s.specs[a.name], a.attempt)
+		pid, err := s.start(s.specs[a.name], a.faults)
 		if err != nil {
 			s.options.Log.Printf("%s cannot be started: %v", a.name, err)
 			return eventStartFailed{name: a.name, err: err}
@@ -278,9 +278,9 @@ func (s *Supervisor) nameOf(pid int) string {
 }
 
 // start starts a process in a group of its own, connects its output to the log, and waits for its readiness.
-func (s *Supervisor) start(spec *Spec, attempt int) (pid int, err error) {
+func (s *Supervisor) start(spec *Spec, faults int) (pid int, err error) {
 	if spec.Prepare != nil {
-		if err := spec.Prepare(attempt); err != nil {
+		if err := spec.Prepare(faults); err != nil {
 			return 0, err
 		}
 	}
