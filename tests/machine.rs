@@ -197,6 +197,10 @@ fn up(suite: &Suite) -> Outcome {
     assert_eq!(status.pointer("/node/healthy"), Some(&true.into()), "{status}");
     // Nothing is done twice.
     assert_eq!(suite.json(&up)?["outcome"], "unchanged");
+    let doctor = suite.json(&["doctor", "--engine", "machine"])?;
+    let looked =
+        doctor["checks"].as_array().ok_or("no checks")?.iter().find(|check| check["code"] == "container-starts");
+    assert_eq!(looked.ok_or("no such check")?["result"], "skipped", "{doctor}");
     suite.kubectl(&["create", "configmap", "kept", "--from-literal=by=up"]).map(drop)
 }
 
@@ -229,7 +233,7 @@ fn pause(suite: &Suite) -> Outcome {
 fn killed_supervisor(suite: &Suite) -> Outcome {
     let (qemu, supervisor) = (suite.qemu()?, suite.supervisor()?);
     kill(&supervisor)?;
-    assert_eq!(suite.json(&["up", "--timeout", TIMEOUT])?["outcome"], "unchanged");
+    assert_eq!(suite.json(&["up", CLUSTER, "--timeout", TIMEOUT])?["outcome"], "unchanged");
     assert_eq!(suite.qemu()?, qemu, "the machine ran on");
     assert_eq!(suite.sandbar(&["exec", "--", "echo", "here"])?, "here\n");
     Ok(())
@@ -250,7 +254,7 @@ fn killed_qemu(suite: &Suite) -> Outcome {
         assert!(begun.elapsed() < PATIENCE, "it was not started again");
         std::thread::sleep(Duration::from_millis(50));
     }
-    suite.sandbar(&["up", "--timeout", TIMEOUT])?;
+    suite.sandbar(&["up", CLUSTER, "--timeout", TIMEOUT])?;
     for name in ["kept", "acknowledged"] {
         suite.kubectl(&["get", "configmap", name])?;
     }

@@ -115,6 +115,9 @@ async fn look(
     engine: &Arc<dyn Engine>,
     cancelled: &CancellationToken,
 ) -> Result<Looked, ClusterError> {
+    if !engine.info().takes_container_images() {
+        return Ok(Looked::Not(Finding::skipped("a machine brings a kernel and a system of its own")));
+    }
     let spec = &request.spec;
     let fit = async {
         match node_image::named(engine.as_ref(), &spec.image).await? {
