@@ -5,7 +5,9 @@ Every figure is the median of at least five, taken in rounds with a calibration 
 `podman run --rm`, a fixed loop on one core), so that runs on different days can be compared. It works on clusters of its
 own (`bench`, `bench-1` and so on), in a SANDBAR_HOME and a kubeconfig of its own, and removes them.
 
-usage: bench.py [--sandbar PROGRAM] [--samples N] [--only GROUP,…] [--json FILE] [--write docs/performance.md]
+With `--engine docker` it is Docker's clusters that are measured (`DOCKER_HOST` says which Docker); the node image has to be in its store.
+
+usage: bench.py [--engine podman|docker] [--sandbar PROGRAM] [--samples N] [--only GROUP,…] [--json FILE] [--write docs/performance.md]
 """
 
 import argparse
@@ -23,13 +25,16 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PODMAN = os.environ.get("PODMAN", "podman")
 CLUSTER = "bench"
 NODE = f"sandbar-{CLUSTER}"
 MIB = 1 << 20
 #: How long a cluster is left alone before it counts as idle, and how long one sample of its CPU time is, in seconds.
 SETTLE, IDLE = 30, 60
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+#: What stands before and after the table of an engine, in a page.
+MARKS = {
+    "podman": ("<!-- bench:begin -->", "<!-- bench:end -->"),
+    "docker": ("<!-- bench:docker:begin -->", "<!-- bench:docker:end -->"),
+}
 
 GROUPS = ("cli", "up", "idle", "size", "image", "ls", "many")
 #: How many clusters are many.
@@ -114,8 +119,8 @@ def fixed_loop():
 class Node:
     """What the kernel says of a node's container, under cgroup v1 and v2."""
 
-    def __init__(self, name):
-        state = json.loads(run(PODMAN, "inspect", name))[0]
+    def __init__(self, client, name):
+        state = json.loads(run(client, "inspect", name))[0]
         self.identity, self.pid = state["Id"], state["State"]["Pid"]
         lines = pathlib.Path(f"/proc/{self.pid}/cgroup").read_text(encoding="ascii").splitlines()
         self.groups = {}
@@ -161,20 +166,24 @@ class Bench:
 
     def __init__(self, options, home):
         self.sandbar, self.samples = options.sandbar, options.samples
+        self.client = os.environ.get("PODMAN", "podman") if options.engine == "podman" else options.engine
         self.home = pathlib.Path(home)
         self.environment = {
             **os.environ,
             "SANDBAR_HOME": str(self.home / "sandbar"),
             "KUBECONFIG": str(self.home / "kubeconfig"),
+            "SANDBAR_ENGINE": os.environ.get("DOCKER_HOST", "docker") if options.engine == "docker" else options.engine,
             "NO_COLOR": "1",
         }
         version = json.loads(self.cli("version", "--output", "json"))
         self.version = version
         self.image = f"localhost/sandbar-node:{version['version']}"
-        if subprocess.run([PODMAN, "image", "exists", self.image], check=False).returncode != 0:
-            sys.exit(f"error: there is no image {self.image}; run: make image")
+        present = subprocess.run([self.client, "image", "inspect", self.image], check=False, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        if present.returncode != 0:
+            sys.exit(f"error: {self.client} has no image {self.image}; run: make image")
         self.figures = []
-        self.trivial = self.figure("calibration: `podman run --rm` of a trivial program", "s")
+        self.trivial = self.figure(f"calibration: `{self.client} run --rm` of a trivial program", "s")
         self.loop = self.figure("calibration: a fixed loop on one core", "s")
 
     def figure(self, name, unit, target=None, digits=2):
@@ -189,7 +198,7 @@ class Bench:
         return timed(self.sandbar, *arguments, env=self.environment)
 
     def calibrate(self):
-        trivial = [PODMAN, "run", "--rm", *limits(), "--entrypoint", "/usr/bin/sandbarctl", self.image, "version"]
+        trivial = [self.client, "run", "--rm", *limits(), "--entrypoint", "/usr/bin/sandbarctl", self.image, "version"]
         self.trivial.add(timed(*trivial))
         self.loop.add(fixed_loop())
 
@@ -221,7 +230,7 @@ class Bench:
         memory = self.figure("idle memory: anonymous and kernel memory of the whole container", "MiB", 280, 0)
         processor = self.figure("idle CPU over one minute, of one core", "%", 2)
         self.cli("up", CLUSTER, "--quiet")
-        node = Node(NODE)
+        node = Node(self.client, NODE)
         time.sleep(SETTLE)
         for _ in range(self.samples):
             begin, before = time.monotonic(), node.cpu()
@@ -233,15 +242,15 @@ class Bench:
 
     def measure_size(self):
         size = self.figure("node image, compressed (zstd -10)", "MB", 120, 1)
-        with subprocess.Popen([PODMAN, "save", self.image], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as save:
+        with subprocess.Popen([self.client, "save", self.image], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as save:
             packed = subprocess.run(["zstd", "-10", "-T0", "-c"], stdin=save.stdout, stdout=subprocess.PIPE, check=True)
         if save.returncode != 0:
-            sys.exit(f"error: podman save {self.image} ended with status {save.returncode}")
+            sys.exit(f"error: {self.client} save {self.image} ended with status {save.returncode}")
         size.add(len(packed.stdout) / 1e6)
 
     def measure_image(self):
         load = self.figure("`image load` of 100 MB", "s")
-        by_hand = self.figure("the same by hand: `podman save`, piped into an import in the node", "s")
+        by_hand = self.figure(f"the same by hand: `{self.client} save`, piped into an import in the node", "s")
         ratio = self.figure("`image load` against by hand", "x", 1.0)
         again = self.figure("the same image again", "s")
         moved = self.figure("layers moved by the same image again", "layers", 0, 0)
@@ -262,8 +271,8 @@ class Bench:
             report = json.loads(self.cli("image", "load", one, "--cluster", CLUSTER, "--output", "json"))
             again.add(time.monotonic() - begin)
             moved.add(sum(image["layersMoved"] for image in report["images"]))
-            run(PODMAN, "exec", NODE, "/usr/bin/sandbarctl", "image", "rm", one, two)
-            run(PODMAN, "rmi", one, two)
+            run(self.client, "exec", NODE, "/usr/bin/sandbarctl", "image", "rm", one, two)
+            run(self.client, "rmi", one, two)
         self.remove()
 
     def build_image(self, tag):
@@ -275,17 +284,16 @@ class Bench:
             for _ in range(100):
                 blob.write(secrets.token_bytes(1_000_000))
         (folder / "Containerfile").write_text("FROM scratch\nCOPY blob /blob\n", encoding="ascii")
-        run(PODMAN, "build", "--quiet", *limits(), "-t", name, str(folder))
+        run(self.client, "build", "--quiet", *limits(), "-f", str(folder / "Containerfile"), "-t", name, str(folder))
         os.sync()
         return name
 
-    @staticmethod
-    def load_by_hand(name):
+    def load_by_hand(self, name):
         begin = time.monotonic()
-        with subprocess.Popen([PODMAN, "save", name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as save:
-            run(PODMAN, "exec", "-i", NODE, "/usr/bin/sandbarctl", "image", "import", stdin=save.stdout)
+        with subprocess.Popen([self.client, "save", name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as save:
+            run(self.client, "exec", "-i", NODE, "/usr/bin/sandbarctl", "image", "import", stdin=save.stdout)
         if save.returncode != 0:
-            sys.exit(f"error: podman save {name} ended with status {save.returncode}")
+            sys.exit(f"error: {self.client} save {name} ended with status {save.returncode}")
         return time.monotonic() - begin
 
     def measure_ls(self):
@@ -317,7 +325,7 @@ class Bench:
             if number == self.samples - 1:
                 time.sleep(SETTLE)
                 for name in names:
-                    memory.add(Node(f"sandbar-{name}").memory() / MIB)
+                    memory.add(Node(self.client, f"sandbar-{name}").memory() / MIB)
                 for _ in range(max(self.samples, 20)):
                     listed.add(self.cli_timed("ls") * 1e3)
                     status.add(self.cli_timed("status", names[0]) * 1e3)
@@ -342,7 +350,7 @@ class Bench:
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def machine():
+def machine(engine):
     """What the figures were measured on."""
     info = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
     model = re.search(r"^model name\s*:\s*(.*)$", info, re.MULTILINE)
@@ -354,40 +362,43 @@ def machine():
         "memoryGiB": round(memory / (1 << 30), 1),
         "kernel": platform.release().split("-")[0],
         "cgroup": groups,
-        "podman": run(PODMAN, "version", "--format", "{{.Client.Version}}").decode().strip(),
+        "engine": f"{engine.capitalize()} {run(engine, 'version', '--format', '{{.Client.Version}}').decode().strip()}",
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "loadBefore": round(os.getloadavg()[0], 2),
     }
 
 
-def table(figures, host):
+def table(figures, host, marks):
     """The part of docs/performance.md that is measured."""
+    begin, end = marks
     lines = [
-        BEGIN,
+        begin,
         f"Measured on {host['date']}: {host['cores']} cores of {host['processor']}, {host['memoryGiB']} GiB, "
-        f"Linux {host['kernel']}, cgroup {host['cgroup']}, Podman {host['podman']}; "
+        f"Linux {host['kernel']}, cgroup {host['cgroup']}, {host['engine']}; "
         f"load before the run {host['loadBefore']}.",
         "",
         "| figure | median | lowest - highest | samples | target |",
         "|---|---|---|---|---|",
         *(figure.row() for figure in figures if figure.samples),
-        END,
+        end,
     ]
     return "\n".join(lines)
 
 
-def write(path, text):
+def write(path, text, marks):
     """Puts the table between the marks of a page."""
+    begin, end = marks
     page = path.read_text(encoding="utf-8")
-    if BEGIN not in page or END not in page:
-        sys.exit(f"error: {path} has no {BEGIN} and {END}")
-    before, rest = page.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
+    if begin not in page or end not in page:
+        sys.exit(f"error: {path} has no {begin} and {end}")
+    before, rest = page.split(begin, 1)
+    after = rest.split(end, 1)[1]
     path.write_text(before + text + after, encoding="utf-8")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--engine", choices=list(MARKS), default="podman", help="whose clusters are measured")
     parser.add_argument("--sandbar", default=str(ROOT / "target/release/sandbar"), help="the program to measure")
     parser.add_argument("--samples", type=int, default=5, help="samples a figure; at least 5 count")
     parser.add_argument("--only", default=",".join(GROUPS), help=f"groups of figures, of {', '.join(GROUPS)}")
@@ -400,7 +411,7 @@ def main():
         parser.error(f"no such group: {', '.join(unknown)}")
     if options.write and (options.samples < 5 or groups != list(GROUPS)):
         parser.error("--write needs all groups with at least 5 samples")
-    host = machine()
+    host = machine(options.engine)
     with tempfile.TemporaryDirectory(prefix="sandbar-bench-") as home:
         bench = Bench(options, home)
         try:
@@ -410,14 +421,14 @@ def main():
                 getattr(bench, f"measure_{group}")()
         finally:
             bench.clean()
-    text = table(bench.figures, host)
+    text = table(bench.figures, host, MARKS[options.engine])
     print(text)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         report = {"machine": host, "sandbar": bench.version, "figures": [f.report() for f in bench.figures if f.samples]}
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if options.write:
-        write(options.write, text)
+        write(options.write, text, MARKS[options.engine])
     missed = [figure.name for figure in bench.figures if figure.target is not None and figure.median > figure.target]
     for name in missed:
         say(f"above its target: {name}")
