@@ -87,7 +87,11 @@ func (d *Disk) command(ctx context.Context, role string, variables []string) *ex
 		d.t.Fatal(err)
 	}
 	command := exec.CommandContext(ctx, program)
-	own := []string{roleVariable + "=" + role, deviceVariable + "=" + d.device, folderVariable + "=" + d.folder}
+	own := []string{
+		roleVariable + "=" + role, deviceVariable + "=" + d.device, folderVariable + "=" + d.folder,
+		// What a process that is killed leaves there goes with the disk.
+		"TMPDIR=" + filepath.Dir(d.folder),
+	}
 	command.Env = slices.Concat(os.Environ(), own, variables)
 	command.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	return command
