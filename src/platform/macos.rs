@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::process::{Command, Stdio};
 
 use super::unix::System;
-use super::{PortHolder, Route, lsof};
+use super::{PortHolder, Route, Usage, lsof};
 
 /// The system's default range (`sysctl net.inet.ip.portrange`).
 const EPHEMERAL: RangeInclusive<u16> = 49152..=65535;
