@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -36,6 +37,18 @@ func newKey(t *testing.T) (ssh.Signer, []byte) {
 		t.Fatal(err)
 	}
 	return signer, pem.EncodeToMemory(block)
+}
+
+// Whoever started the tests in the background may have had them ignore what Ctrl-C sends, and programs inherit that; what is
+// caught is not ignored any more. A machine's first process starts with nothing ignored.
+func TestMain(m *testing.M) {
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
+	go func() {
+		<-interrupts
+		os.Exit(130)
+	}()
+	os.Exit(m.Run())
 }
 
 // serve starts a server that lets one key in, and returns its address, its host key and that key.
