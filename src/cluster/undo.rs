@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use super::host::Host;
 use super::{ClusterError, kubeconfig};
-use crate::engine::{Engine, LABEL_CLUSTER, Labels, Resource, ResourceKind};
+use crate::engine::{Engine, EngineError, LABEL_CLUSTER, Labels, Resource, ResourceKind};
 use crate::spec::ClusterName;
 use crate::store::Record;
+
+/// How often removal is tried where the engine refuses it, and after how long again.
+const TRIES: u32 = 5;
+const AGAIN: Duration = Duration::from_millis(300);
 
 /// Removes everything of a cluster and says what there was. Whatever is gone already is fine. The lock of a kubeconfig is
 /// waited for as long as `patience` says.
@@ -25,12 +29,32 @@ pub(super) async fn undo(
     Ok(removed)
 }
 
-/// Removes what the engine has of a cluster: nodes before the volumes and networks that they use.
+/// Removes what the engine has of a cluster. What a killed command told the engine may be done only now: a node that comes to
+/// be in between holds what is to go, and goes with the next try.
 async fn remove_resources(
     host: &Host<'_>,
     engine: &Arc<dyn Engine>,
     name: &ClusterName,
 ) -> Result<Vec<Resource>, ClusterError> {
+    let mut removed = Vec::new();
+    for _ in 1..TRIES {
+        match remove_listed(host, engine, name, &mut removed).await {
+            Err(EngineError::Refused { reason, .. }) => tracing::debug!(reason, "tried again"),
+            ended => return Ok(ended.map(|()| removed)?),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    remove_listed(host, engine, name, &mut removed).await?;
+    Ok(removed)
+}
+
+/// Removes what the engine lists of a cluster: nodes before the volumes and networks that they use.
+async fn remove_listed(
+    host: &Host<'_>,
+    engine: &Arc<dyn Engine>,
+    name: &ClusterName,
+    removed: &mut Vec<Resource>,
+) -> Result<(), EngineError> {
     let mut resources = engine.list_resources().await?;
     let of_cluster = |labels: &Labels| labels.get(LABEL_CLUSTER).is_some_and(|label| label == name.as_str());
     resources.retain(|resource| of_cluster(&resource.labels) && host.is_own(&resource.labels));
@@ -40,8 +64,9 @@ async fn remove_resources(
         ResourceKind::Volume => 2,
     };
     resources.sort_by_key(|resource| order(&resource.kind));
-    for resource in &resources {
+    for resource in resources {
         engine.remove(&resource.kind, &resource.name).await?;
+        removed.push(resource);
     }
-    Ok(resources)
+    Ok(())
 }
