@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"sandbar.dev/node/internal/containerdconfig"
 	"sandbar.dev/node/internal/contract"
 	"sandbar.dev/node/internal/contract/contracttest"
 	"sandbar.dev/node/internal/machine/control"
@@ -95,6 +96,12 @@ func bootToHealthy(t *testing.T, artefacts machinetest.Artefacts, disk string, k
 	if variable := m.Must(client, "sh", "-c", `tr '\0' '\n' </proc/$(pidof sandbar-node)/environ | grep FROM`); variable != "FROM_THE_HOST=yes\n" {
 		t.Errorf("the environment: %q", variable)
 	}
+	// A pod runs, and runs again after the stop.
+	if fresh {
+		m.Must(client, "kubectl", "run", "probe", "--image", containerdconfig.PauseImage, "--image-pull-policy", "Never")
+	}
+	m.Must(client, "kubectl", "wait", "--for", "condition=Ready", "--timeout", "2m", "pod/probe")
+	m.Note("a pod")
 	if fresh {
 		lookAround(t, m)
 	} else if log := m.Must(client, "dmesg"); strings.Contains(log, "recovery") || !strings.Contains(log, "EXT4-fs") {
