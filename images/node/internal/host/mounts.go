@@ -155,7 +155,8 @@ func UnmountAll(folders []string, logf func(format string, args ...any)) {
 	for _, m := range slices.Backward(mounts) {
 		for _, folder := range folders {
 			if m.point == folder || strings.HasPrefix(m.point, folder+"/") {
-				if err := unix.Unmount(m.point, unix.MNT_DETACH); err != nil {
+				// One that is seen at two places is gone from both (EINVAL).
+				if err := unix.Unmount(m.point, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
 					logf("unmount %s: %v", m.point, err)
 				}
 			}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -183,14 +184,21 @@ func Start(t *testing.T, a Artefacts, disk string, keys Keys, without ...string)
 	// A test that runs into its limit cleans nothing up.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	m.Started = time.Now()
-	if err := command.Start(); err != nil {
+	started := make(chan error)
+	go func() {
+		// That signal comes when the thread ends that has started it: this one stays for it.
+		runtime.LockOSThread()
+		err := command.Start()
+		started <- err
+		if err == nil {
+			m.exit = command.Wait()
+			close(m.exited)
+		}
+	}()
+	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
 	m.process = command.Process
-	go func() {
-		m.exit = command.Wait()
-		close(m.exited)
-	}()
 	t.Cleanup(func() {
 		// It has ended already if all went well.
 		_ = command.Process.Kill()
@@ -321,7 +329,8 @@ func (m *Machine) Wait(kind string, limit time.Duration) control.GuestMessage {
 		case message, open := <-m.messages:
 			switch {
 			case !open:
-				m.t.Fatalf("the machine ended before it said %q", kind)
+				<-m.exited
+				m.t.Fatalf("QEMU ended before the machine said %q: %v", kind, m.exit)
 			case message.Type == kind:
 				return message
 			case message.Type == control.TypeFailed:
