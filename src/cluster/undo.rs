@@ -39,7 +39,13 @@ async fn remove_resources(
     let mut removed = Vec::new();
     for _ in 1..TRIES {
         match remove_listed(host, engine, name, &mut removed).await {
-            Err(EngineError::Refused { reason, .. }) => tracing::debug!(reason, "tried again"),
+            Err(error @ EngineError::Refused { .. }) => {
+                let holds = |resource: &Resource| resource.kind == ResourceKind::Node;
+                if !listed(host, engine, name).await?.iter().any(holds) {
+                    return Err(error.into());
+                }
+                tracing::debug!(%error, "a node came to be in between");
+            }
             ended => return Ok(ended.map(|()| removed)?),
         }
         tokio::time::sleep(AGAIN).await;
@@ -48,13 +54,8 @@ async fn remove_resources(
     Ok(removed)
 }
 
-/// Removes what the engine lists of a cluster: nodes before the volumes and networks that they use.
-async fn remove_listed(
-    host: &Host<'_>,
-    engine: &Arc<dyn Engine>,
-    name: &ClusterName,
-    removed: &mut Vec<Resource>,
-) -> Result<(), EngineError> {
+/// What the engine lists of a cluster: nodes before the volumes and networks that they use.
+async fn listed(host: &Host<'_>, engine: &Arc<dyn Engine>, name: &ClusterName) -> Result<Vec<Resource>, EngineError> {
     let mut resources = engine.list_resources().await?;
     let of_cluster = |labels: &Labels| labels.get(LABEL_CLUSTER).is_some_and(|label| label == name.as_str());
     resources.retain(|resource| of_cluster(&resource.labels) && host.is_own(&resource.labels));
@@ -64,7 +65,17 @@ async fn remove_listed(
         ResourceKind::Volume => 2,
     };
     resources.sort_by_key(|resource| order(&resource.kind));
-    for resource in resources {
+    Ok(resources)
+}
+
+/// Removes all of it, and notes what is gone.
+async fn remove_listed(
+    host: &Host<'_>,
+    engine: &Arc<dyn Engine>,
+    name: &ClusterName,
+    removed: &mut Vec<Resource>,
+) -> Result<(), EngineError> {
+    for resource in listed(host, engine, name).await? {
         engine.remove(&resource.kind, &resource.name).await?;
         removed.push(resource);
     }
