@@ -39,18 +39,19 @@ async fn remove_resources(
     let mut removed = Vec::new();
     for _ in 1..TRIES {
         match remove_listed(host, engine, name, &mut removed).await {
-            Err(error @ EngineError::Refused { .. }) => {
+            Err((kind, error @ EngineError::Refused { .. })) if kind != ResourceKind::Node => {
                 let holds = |resource: &Resource| resource.kind == ResourceKind::Node;
                 if !listed(host, engine, name).await?.iter().any(holds) {
                     return Err(error.into());
                 }
                 tracing::debug!(%error, "a node came to be in between");
             }
-            ended => return Ok(ended.map(|()| removed)?),
+            Err((_, error)) => return Err(error.into()),
+            Ok(()) => return Ok(removed),
         }
         tokio::time::sleep(AGAIN).await;
     }
-    remove_listed(host, engine, name, &mut removed).await?;
+    remove_listed(host, engine, name, &mut removed).await.map_err(|(_, error)| error)?;
     Ok(removed)
 }
 
@@ -68,15 +69,16 @@ async fn listed(host: &Host<'_>, engine: &Arc<dyn Engine>, name: &ClusterName) -
     Ok(resources)
 }
 
-/// Removes all of it, and notes what is gone.
+/// Removes all of it, and notes what is gone; an error says at what it stopped.
 async fn remove_listed(
     host: &Host<'_>,
     engine: &Arc<dyn Engine>,
     name: &ClusterName,
     removed: &mut Vec<Resource>,
-) -> Result<(), EngineError> {
-    for resource in listed(host, engine, name).await? {
-        engine.remove(&resource.kind, &resource.name).await?;
+) -> Result<(), (ResourceKind, EngineError)> {
+    for resource in listed(host, engine, name).await.map_err(|error| (ResourceKind::Node, error))? {
+        let ended = engine.remove(&resource.kind, &resource.name).await;
+        ended.map_err(|error| (resource.kind.clone(), error))?;
         removed.push(resource);
     }
     Ok(())
