@@ -16,10 +16,10 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
-use super::failure::chain;
 use super::ssh::Address;
 use super::tls::{self, Material};
 use crate::engine::TlsProblem;
+use crate::error::chain;
 use crate::platform::{self, Connection, pipe_path};
 
 /// Address of an engine's API.

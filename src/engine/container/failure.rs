@@ -7,6 +7,7 @@ use bollard::errors::Error;
 
 use super::endpoint::CallError;
 use crate::engine::{EngineError, PortForward};
+use crate::error::chain;
 
 /// What was going on when an engine failed.
 #[derive(Debug, Clone, Copy)]
@@ -146,20 +147,6 @@ fn port_named(words: &str, ports: &[PortForward]) -> Option<(IpAddr, u16)> {
     let mut candidates = ports.iter().filter(named);
     let port = candidates.clone().find(with_address).or_else(|| candidates.next())?;
     Some((port.host_address, port.host_port))
-}
-
-/// An error with its causes, each said once.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

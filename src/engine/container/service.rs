@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
-use super::failure::chain;
 use crate::engine::EngineError;
 use crate::env::Env;
+use crate::error::chain;
 use crate::platform::Platform;
 use crate::process::Program;
 

@@ -15,9 +15,9 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 pub(super) use self::address::Address;
-use super::failure::chain;
 use crate::engine::SshProblem;
 use crate::env::Env;
+use crate::error::chain;
 use crate::platform::Platform;
 use crate::process::{ProcessError, Program};
 

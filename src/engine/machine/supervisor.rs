@@ -23,6 +23,7 @@ use super::keys::Keys;
 use super::qmp::{Qmp, QmpError, QmpEvent};
 use super::random;
 use super::wire::{self, Answer, PortTaken, Request, State, Status};
+use crate::error::chain;
 use crate::platform::{Channel, Connection, Listener, Platform};
 use crate::process::{Foreground, Program};
 
@@ -647,16 +648,6 @@ fn port_taken(words: &str) -> Option<PortTaken> {
     let (address, port) = rule.rsplit_once("-:").map_or(rule, |(host, _)| host).rsplit_once(':')?;
     let address: IpAddr = address.trim_matches(['[', ']']).parse().ok()?;
     Some(PortTaken { address, port: port.parse().ok()? })
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
