@@ -25,6 +25,7 @@ pub fn append(text: &str, root: Option<&Node>, part: Part, entry: &Entry) -> Res
             format!("{indent}{}:{newline}{}", part.list(), block_item(part, entry, indent, newline))
         });
     };
+    refuse_properties(list)?;
     match &list.kind {
         Kind::Sequence { items, flow: false } => {
             let tail = items.last().ok_or_else(|| unsupported(format!("{} has no first item", part.list())))?;
@@ -70,6 +71,7 @@ pub fn replace(text: &str, root: &Node, old: &Node, part: Part, entry: &Entry) -
 pub fn cut(text: &str, root: &Node, part: Part, item: &Node) -> Result<String, EditError> {
     refuse_anchor(item)?;
     let list = root.get(part.list()).ok_or_else(|| unsupported(format!("{} is gone", part.list())))?;
+    refuse_properties(list)?;
     let Kind::Sequence { items, flow } = &list.kind else {
         return Err(unsupported(format!("{} is not a list", part.list())));
     };
@@ -289,6 +291,15 @@ fn is_preamble(line: &str) -> bool {
 /// What an alias elsewhere refers to cannot be changed without changing that too.
 fn refuse_anchor(node: &Node) -> Result<(), EditError> {
     if node.has_anchor() { Err(unsupported("it holds a YAML anchor".to_owned())) } else { Ok(()) }
+}
+
+/// A list's own anchor makes its items those of an alias too, and behind an anchor or a tag there is no one place for `[]`.
+fn refuse_properties(list: &Node) -> Result<(), EditError> {
+    match &list.properties {
+        (0, None) => Ok(()),
+        (0, Some(_)) => Err(unsupported("one of its lists has a YAML tag".to_owned())),
+        _ => Err(unsupported("one of its lists has a YAML anchor".to_owned())),
+    }
 }
 
 fn line_start(text: &str, at: usize) -> usize {
