@@ -305,6 +305,7 @@ mod tests {
             network: crate::node::NetworkReport::default(),
             ingress: crate::node::IngressReport::default(),
             storage: crate::node::StorageReport::default(),
+            memory: None,
             warnings: Vec::new(),
         };
         assert_eq!(waiting_for(&report), "kubelet (starting: no container runtime), ingress (waiting: for kubelet)");

@@ -59,6 +59,9 @@ pub struct StatusReport {
     /// Room on the volume.
     #[serde(default)]
     pub storage: StorageReport,
+    /// What it has of its memory, where it can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryReport>,
     /// What the user should know.
     #[serde(default)]
     pub warnings: Vec<WarningReport>,
@@ -153,6 +156,16 @@ pub struct StorageReport {
     pub capacity_bytes: u64,
     /// What is free.
     pub available_bytes: u64,
+}
+
+/// Memory of the node's processes and pods.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MemoryReport {
+    /// What they have, without what the kernel would give back at once.
+    pub used_bytes: u64,
+    /// What they may have; 0 where there is no limit.
+    pub limit_bytes: u64,
 }
 
 /// Something that the user should know.

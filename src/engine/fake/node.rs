@@ -244,6 +244,7 @@ fn report(folder: &Folder, name: &str) -> std::io::Result<Value> {
             "domains": [format!("{cluster}.localhost"), format!("apps.{base_domain}")], "hosts": behaviour.hosts,
         },
         "storage": { "path": "/var/lib/sandbar", "capacityBytes": 20_u64 << 30, "availableBytes": 10_u64 << 30 },
+        "memory": { "usedBytes": 200_u64 << 20, "limitBytes": 0 },
         "warnings": behaviour.warnings,
     }))
 }

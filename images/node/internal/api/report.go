@@ -76,6 +76,9 @@ func (f facts) report() contract.Status {
 	}
 	status.Warnings = append(status.Warnings, f.Warnings...)
 	status.Storage, status.Warnings = f.storage(status.Storage, status.Warnings)
+	if f.memory != nil {
+		status.Memory = &contract.Memory{UsedBytes: f.memory.UsedBytes, LimitBytes: f.memory.LimitBytes}
+	}
 	for _, more := range [][]contract.Warning{f.memoryWarnings(), f.namesWarnings(), f.certificateWarnings()} {
 		status.Warnings = append(status.Warnings, more...)
 	}

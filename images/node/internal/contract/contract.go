@@ -40,7 +40,9 @@ type Status struct {
 	Network         Network     `json:"network"`
 	Ingress         Ingress     `json:"ingress"`
 	Storage         Storage     `json:"storage"`
-	Warnings        []Warning   `json:"warnings"`
+	// Memory is nil where it cannot be read.
+	Memory   *Memory   `json:"memory,omitempty"`
+	Warnings []Warning `json:"warnings"`
 }
 
 // Node says which node it is. Fields that are not known yet are empty.
@@ -114,6 +116,14 @@ type Storage struct {
 	Path           string `json:"path"`
 	CapacityBytes  uint64 `json:"capacityBytes"`
 	AvailableBytes uint64 `json:"availableBytes"`
+}
+
+// Memory is what the node's processes and pods have.
+type Memory struct {
+	// UsedBytes is without what the kernel would give back at once.
+	UsedBytes uint64 `json:"usedBytes"`
+	// LimitBytes is 0 where there is no limit.
+	LimitBytes uint64 `json:"limitBytes"`
 }
 
 // Image is one image in the node's store.
