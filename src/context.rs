@@ -202,6 +202,24 @@ impl Context {
         Ok((Arc::new(engine.await?), Arc::new(NetworkProber::new())))
     }
 
+    /// Podman or Docker.
+    async fn containers(
+        &self,
+        choice: container::EngineChoice,
+        endpoint: Option<&str>,
+        will_create: bool,
+    ) -> Result<Arc<dyn Engine>, EngineError> {
+        let options = container::ConnectOptions {
+            choice,
+            remembered: endpoint,
+            env: &self.env,
+            platform: self.platform,
+            service_dir: self.store.dirs().runtime.clone(),
+            will_create,
+        };
+        Ok(Arc::new(container::ContainerEngine::connect(&options).await?))
+    }
+
     /// Keeps a machine running until it is off: what this program does when it is started as its supervisor.
     pub async fn supervise(&self, name: &str) -> Result<(), Failure> {
         let places = self.machine_places();
@@ -261,15 +279,18 @@ impl EngineSource for Context {
             (EngineChoice::Docker, _) | (EngineChoice::Auto, EngineChoice::Docker) => container::EngineChoice::Docker,
             (EngineChoice::Auto, EngineChoice::Auto) => self.engine_of_environment()?,
         };
-        let options = container::ConnectOptions {
-            choice: wanted,
-            remembered: endpoint,
-            env: &self.env,
-            platform: self.platform,
-            service_dir: self.store.dirs().runtime.clone(),
-            will_create,
+        let engine = self.containers(wanted, endpoint, will_create).await?;
+        Ok((engine, Arc::new(NetworkProber::new())))
+    }
+
+    async fn image_store(&self) -> Result<Arc<dyn Engine>, EngineError> {
+        let choice = match self.settings.engine.unwrap_or_default() {
+            EngineChoice::Podman => container::EngineChoice::Podman,
+            EngineChoice::Docker => container::EngineChoice::Docker,
+            // The environment's word is about where nodes run.
+            _ if self.env.sandbar_engine.as_deref() == Some(machine::KIND) => container::EngineChoice::Any,
+            EngineChoice::Auto | EngineChoice::Machine => self.engine_of_environment()?,
         };
-        let engine = container::ContainerEngine::connect(&options).await?;
-        Ok((Arc::new(engine), Arc::new(NetworkProber::new())))
+        self.containers(choice, None, false).await
     }
 }

@@ -9,9 +9,13 @@
     reason = "a test without the test harness"
 )]
 
+#[path = "support/machine_set.rs"]
+mod machine_set;
 #[path = "support/required.rs"]
 mod required;
 
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
@@ -35,13 +39,15 @@ type Outcome<T = ()> = Result<T, String>;
 type Step = (&'static str, fn(&Suite) -> Outcome);
 
 /// The steps in their order.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 11] = [
     ("up_ends_with_a_cluster_that_answers", up),
     ("programs_run_in_it", programs),
     ("files_go_both_ways", files),
     ("pause_and_unpause_keep_it", pause),
     ("a_killed_supervisor_is_replaced", killed_supervisor),
     ("the_log_is_the_nodes", log),
+    ("ports_change_as_it_runs", ports),
+    ("images_come_from_an_engines_store", engine_image),
     ("a_killed_qemu_loses_nothing_acknowledged", killed_qemu),
     ("stop_and_start_keep_everything", stop_and_start),
     ("rm_leaves_nothing", remove),
@@ -79,17 +85,14 @@ struct Suite {
 }
 
 impl Suite {
+    /// A port of this machine.
+    const PORT: u16 = 28_457;
+
     fn new() -> Outcome<Self> {
-        let host = sandbar::artifact::host_architecture();
-        let program = sandbar::engine::machine::host_program();
-        which::which(program).map_err(|_| format!("there is no {program}"))?;
-        let set = Path::new(env!("CARGO_MANIFEST_DIR")).join("build").join(host).join("machine");
-        if !set.join("manifest.json").exists() {
-            return Err(format!("{} is not there (`make machine-image` makes it)", set.display()));
-        }
+        let set = machine_set::find(sandbar::artifact::host_architecture())?;
         let home = tempfile::tempdir().map_err(|error| error.to_string())?;
         let archive = home.path().join("machine.tar");
-        pack(&set, &archive).map_err(|error| error.to_string())?;
+        machine_set::pack(&set, &archive).map_err(|error| error.to_string())?;
         Ok(Self { home, archive, failed: AtomicBool::new(false) })
     }
 
@@ -170,16 +173,6 @@ impl Drop for Suite {
     }
 }
 
-/// The archive of a set, as a release has it but for its compression.
-fn pack(set: &Path, archive: &Path) -> std::io::Result<()> {
-    let mut archive = tar::Builder::new(std::fs::File::create(archive)?);
-    archive.sparse(false);
-    for file in ["manifest.json", "kernel", "initramfs", "system.img", "data.img"] {
-        archive.append_path_with_name(set.join(file), file)?;
-    }
-    archive.finish()
-}
-
 fn kill(process: &str) -> Outcome {
     let killed = Command::new("kill").args(["-9", process]).status().map_err(|error| error.to_string())?;
     if killed.success() { Ok(()) } else { Err(format!("kill {process}: {killed}")) }
@@ -244,6 +237,61 @@ fn log(suite: &Suite) -> Outcome {
     if log.lines().count() > 3 { Ok(()) } else { Err(format!("the log is {log:?}")) }
 }
 
+/// Whether something in the machine answers at a port of this one.
+fn answers(port: u16) -> bool {
+    let Ok(mut connection) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
+    let mut answer = String::new();
+    let _ = connection.set_read_timeout(Some(PATIENCE));
+    connection.write_all(b"GET / HTTP/1.0\r\n\r\n").and_then(|()| connection.read_to_string(&mut answer)).is_ok()
+        && answer.starts_with("HTTP/1.")
+}
+
+fn ports(suite: &Suite) -> Outcome {
+    let (qemu, port) = (suite.qemu()?, Suite::PORT.to_string());
+    let add = ["port", "add", &format!("{port}:80")];
+    let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, Suite::PORT)).map_err(|error| error.to_string())?;
+    let taken = suite.output(&add)?;
+    let words = String::from_utf8_lossy(&taken.stderr).into_owned();
+    assert!(taken.status.code() == Some(3) && words.contains(&format!("port {port} on 127.0.0.1 is taken")), "{words}");
+    drop(holder);
+    assert_eq!(suite.json(&add)?["outcome"], "changed");
+    assert!(answers(Suite::PORT), "it leads into the machine");
+    assert!(suite.sandbar(&["port", "ls", "--output", "name"])?.lines().any(|line| line == port));
+    assert_eq!(suite.json(&["port", "rm", &port])?["outcome"], "changed");
+    assert!(!answers(Suite::PORT), "it leads nowhere");
+    // The same by `up`, and for the rest of this story.
+    assert_eq!(
+        suite.json(&["up", CLUSTER, "--port", &format!("{port}:80"), "--timeout", TIMEOUT])?["outcome"],
+        "changed"
+    );
+    assert!(answers(Suite::PORT));
+    assert_eq!(suite.qemu()?, qemu, "the machine ran on");
+    Ok(())
+}
+
+/// An image of one file, made without a registry.
+const CONTAINERFILE: &str = "FROM scratch\nCOPY Containerfile /\n";
+
+fn engine_image(suite: &Suite) -> Outcome {
+    let Ok(podman) = which::which("podman") else {
+        eprintln!("skipped: machine: no image of an engine's store is loaded: there is no podman");
+        return Ok(());
+    };
+    let podman = |arguments: &[&str]| {
+        let done = Command::new(&podman).args(arguments).output().map_err(|error| error.to_string())?;
+        if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
+    };
+    std::fs::write(suite.path("Containerfile"), CONTAINERFILE).map_err(|error| error.to_string())?;
+    let name = "localhost/sandbar-machine-test:1";
+    let here = suite.home.path().to_str().unwrap();
+    podman(&["build", "--tag", name, "--file", &format!("{here}/Containerfile"), here])?;
+    let loaded = suite.json(&["image", "load", name, "--engine", "podman"]);
+    podman(&["rmi", name])?;
+    assert_eq!(loaded?["images"][0]["name"], name);
+    assert!(suite.sandbar(&["image", "ls", "--output", "name"])?.lines().any(|line| line == name));
+    Ok(())
+}
+
 fn killed_qemu(suite: &Suite) -> Outcome {
     suite.kubectl(&["create", "configmap", "acknowledged", "--from-literal=before=the-end"])?;
     let before = suite.qemu()?;
@@ -266,6 +314,7 @@ fn stop_and_start(suite: &Suite) -> Outcome {
     assert_eq!(suite.json(&["ls"])?["clusters"][0]["state"], "stopped");
     assert!(suite.qemu().is_err(), "nothing runs");
     suite.sandbar(&["start", "--timeout", TIMEOUT])?;
+    assert!(answers(Suite::PORT), "it has the ports that it had");
     suite.kubectl(&["get", "configmap", "acknowledged"]).map(drop)
 }
 

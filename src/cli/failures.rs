@@ -57,6 +57,8 @@ fn kind(error: &ClusterError) -> FailureKind {
         | ClusterError::NoLease { .. }
         | ClusterError::ConfigInvalid { .. }
         | ClusterError::NeedsRecreate { .. }
+        | ClusterError::PortsFixed { .. }
+        | ClusterError::NotForwarded { .. }
         | ClusterError::Immutable { .. } => FailureKind::Usage,
         ClusterError::OtherHome { .. }
         | ClusterError::Unfit(_)
@@ -124,6 +126,16 @@ fn hints(error: &ClusterError) -> Vec<String> {
             }
             hints.push(format!("`sandbar up {name} --recreate` makes the node anew with them and keeps its data"));
             hints
+        }
+        ClusterError::PortsFixed { .. } => {
+            vec!["the same with --recreate makes the node anew with other ports and keeps its data".to_owned()]
+        }
+        ClusterError::NotForwarded { known, .. } if known.is_empty() => {
+            vec!["it has no further ports; `sandbar port ls` lists all".to_owned()]
+        }
+        ClusterError::NotForwarded { known, .. } => {
+            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+            vec![format!("there is: {}", known.join(", "))]
         }
         ClusterError::Immutable { name, .. } => {
             vec![format!("`sandbar rm {name}` and `sandbar up` make a new one, without what is in it now")]

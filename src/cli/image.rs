@@ -1,8 +1,11 @@
 //! `sandbar image`
 
+use std::sync::Arc;
+
 use super::target;
-use crate::cluster::{self, node_of};
+use crate::cluster::{self, EngineSource as _, node_of};
 use crate::context::Context;
+use crate::engine::{Engine, EngineError};
 use crate::error::{Failure, FailureKind};
 use crate::image::{self, ImageError, Source};
 use crate::node::{Node, NodeError};
@@ -25,7 +28,7 @@ pub(super) struct Args {
 enum Action {
     /// Bring an image into the node: from the engine's store, an archive, a folder in OCI layout, or standard input
     #[command(after_help = "\
-An IMAGE is a name or ID in the engine's own store, a path (one that begins with `.` or `/`, or ends with `.tar`, \
+An IMAGE is a name or ID in the engine's own store (for a machine, in that of Podman or Docker), a path (one that begins with `.` or `/`, or ends with `.tar`, \
 `.tar.gz`, `.tgz` or `.tar.zst`) or `-` for standard input. Only layers that the node lacks are moved.
 
 Examples:
@@ -82,7 +85,7 @@ async fn load(context: &Context, args: LoadArgs) -> Result<(), Failure> {
             engine: found.engine.as_ref(),
             node_name: &name.resource(),
             node: &node,
-            source: source(context, &image),
+            source: source(context, &found.engine, &image).await?,
             names: args.tags.clone(),
             folder: &folder,
         };
@@ -109,13 +112,24 @@ async fn load(context: &Context, args: LoadArgs) -> Result<(), Failure> {
 }
 
 /// Where an image comes from, by how it is written: what is there in the current folder does not change it.
-fn source(context: &Context, image: &str) -> Source {
+async fn source(context: &Context, engine: &Arc<dyn Engine>, image: &str) -> Result<Source, Failure> {
     if image == "-" {
-        Source::Stream(Box::pin(tokio::io::stdin()))
-    } else if NodeImage::is_path(image) {
-        Source::File(context.folder.join(image))
-    } else {
-        Source::Engine(image.to_owned())
+        return Ok(Source::Stream(Box::pin(tokio::io::stdin())));
+    }
+    if NodeImage::is_path(image) {
+        return Ok(Source::File(context.folder.join(image)));
+    }
+    let reference = image.to_owned();
+    if engine.info().takes_container_images() {
+        return Ok(Source::Engine { store: Arc::clone(engine), reference });
+    }
+    match context.image_store().await {
+        Ok(store) => Ok(Source::Engine { store, reference }),
+        Err(error @ EngineError::NotInstalled { .. }) => {
+            let error = anyhow::Error::new(error).context(format!("cannot load {image} from an engine's store"));
+            Err(Failure::new(FailureKind::Host, error).hint("give an archive of it: `sandbar image load ./image.tar`"))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

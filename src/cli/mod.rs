@@ -19,6 +19,7 @@ mod logs;
 mod ls;
 mod paths;
 mod pause;
+mod port;
 mod renew;
 mod report;
 mod restart;
@@ -123,6 +124,7 @@ enum Command {
     Kubectl(kubectl::Args),
     Kubeconfig(kubeconfig::Args),
     Image(image::Args),
+    Port(port::Args),
     Cache(cache::Args),
     Doctor(doctor::Args),
     Paths(paths::Args),
@@ -153,6 +155,7 @@ impl Command {
             Self::Kubectl(_) => "kubectl",
             Self::Kubeconfig(_) => "kubeconfig",
             Self::Image(_) => "image",
+            Self::Port(_) => "port",
             Self::Cache(_) => "cache",
             Self::Doctor(_) => "doctor",
             Self::Paths(_) => "paths",
@@ -254,6 +257,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
             Command::Kubectl(args) => kubectl::run(context, args).await,
             Command::Kubeconfig(args) => kubeconfig::run(context, args).await,
             Command::Image(args) => image::run(context, args).await,
+            Command::Port(args) => port::run(context, args).await,
             Command::Cache(args) => cache::run(context, args).await,
             Command::Doctor(args) => doctor::run(context, args).await,
             Command::Gc(args) => gc::run(context, args).await,

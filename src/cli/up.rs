@@ -112,6 +112,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         http_port: args.http_port,
         https_port: args.https_port,
         extra_ports: args.ports,
+        fewer_ports: Vec::new(),
         cpus: args.cpus,
         memory: args.memory,
         labels: args.labels,

@@ -49,6 +49,7 @@ fn text(context: &Context, report: &UpReport, kubectl: Option<&OwnKubectl>) -> S
     let done = match report.outcome {
         "created" => format!("is ready after {took}"),
         "recreated" => format!("was made anew with its data and is ready after {took}"),
+        "changed" => "has the ports that were asked for".to_owned(),
         "started" => format!("was started and is ready after {took}"),
         _ => "is ready, nothing had to be done".to_owned(),
     };

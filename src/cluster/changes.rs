@@ -43,6 +43,11 @@ pub(super) fn changes(record: &Record, spec: &ClusterSpec, files: &BTreeMap<Stri
     changes
 }
 
+/// Whether it is one of a further port, for which some engines need not make the node anew.
+pub(super) fn is_extra_port(change: &Change) -> bool {
+    change.key.starts_with("extraPorts[")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -136,6 +136,24 @@ pub enum ClusterError {
         /// `cluster network`, `service network` or `engine`.
         what: &'static str,
     },
+    /// The node's engine gives it no other ports as it is.
+    #[error("cluster {name} keeps the ports that {engine} made it with")]
+    PortsFixed {
+        /// The cluster.
+        name: ClusterName,
+        /// The engine.
+        engine: String,
+    },
+    /// A port that should be forwarded no more is not.
+    #[error("port {port} is none of the further ports of cluster {name}")]
+    NotForwarded {
+        /// The cluster.
+        name: ClusterName,
+        /// The port of this machine.
+        port: u16,
+        /// Those that there are.
+        known: Vec<u16>,
+    },
     /// A port that was asked for, or that the cluster has, is taken.
     #[error("port {port} on {address} is taken{}", holder.as_ref().map(|holder| format!(" by {holder}")).unwrap_or_default())]
     PortTaken {

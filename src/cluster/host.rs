@@ -29,6 +29,9 @@ pub trait EngineSource: Send + Sync {
         endpoint: Option<&str>,
         will_create: bool,
     ) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), EngineError>;
+
+    /// The container engine in whose store the images are that the user builds, for nodes whose own engine has no store.
+    async fn image_store(&self) -> Result<Arc<dyn Engine>, EngineError>;
 }
 
 /// What operations on clusters need of their surroundings; made by the context.

@@ -87,14 +87,6 @@ pub(super) fn node_spec(
     inputs: &[InputFile],
     labels: Labels,
 ) -> NodeSpec {
-    let host_address = listens_at(spec, host);
-    let forward = |host_port, node_port| PortForward { host_address, host_port, node_port };
-    let mut forwards = vec![
-        forward(ports.api, API_NODE_PORT),
-        forward(ports.http, HTTP_NODE_PORT),
-        forward(ports.https, HTTPS_NODE_PORT),
-    ];
-    forwards.extend(spec.extra_ports.iter().map(|port| forward(port.host, port.node)));
     let mut files = vec![("/etc/sandbar/config.yaml".into(), FILE_MODE, config(spec, host, ports, networks))];
     files.extend(inputs.iter().map(|file| (file.path.clone(), FILE_MODE, file.content.clone())));
     NodeSpec {
@@ -103,12 +95,22 @@ pub(super) fn node_spec(
         hostname: spec.name.to_string(),
         image,
         labels,
-        ports: forwards,
+        ports: forwards(spec, host, ports),
         environment: BTreeMap::new(),
         cpu_millis: spec.cpus.as_ref().map(crate::spec::Cpus::millis),
         memory_bytes: spec.memory.as_ref().map(crate::spec::Memory::bytes),
         files,
     }
+}
+
+/// The ports of the engine's host that lead into the node.
+#[must_use]
+pub(super) fn forwards(spec: &ClusterSpec, host: Option<&str>, ports: Ports) -> Vec<PortForward> {
+    let host_address = listens_at(spec, host);
+    let forward = |host_port, node_port| PortForward { host_address, host_port, node_port };
+    let own = [(ports.api, API_NODE_PORT), (ports.http, HTTP_NODE_PORT), (ports.https, HTTPS_NODE_PORT)];
+    let extra = spec.extra_ports.iter().map(|port| (port.host, port.node));
+    own.into_iter().chain(extra).map(|(host, node)| forward(host, node)).collect()
 }
 
 /// The address at which the engine's host listens. Its loopback cannot be reached from here, and what other addresses it

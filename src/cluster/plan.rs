@@ -11,6 +11,8 @@ pub struct Goal {
     pub fresh: bool,
     /// Whether a node made from another specification is made anew on its volume.
     pub recreate: bool,
+    /// Whether one that differs in its ports alone can have others as it is.
+    pub sets_ports: bool,
 }
 
 /// What there is.
@@ -38,6 +40,8 @@ pub enum Step {
     CreateVolume,
     /// Makes the node.
     CreateNode,
+    /// Gives the node other ports.
+    SetPorts,
     /// Thaws the node.
     UnpauseNode,
     /// Starts the node.
@@ -68,6 +72,9 @@ pub fn plan(goal: &Goal, observed: &Observed) -> Vec<Step> {
     if !observed.volume || renew_volume {
         steps.push(Step::CreateVolume);
     }
+    if differs && !replace && goal.sets_ports {
+        steps.push(Step::SetPorts);
+    }
     match &observed.node {
         Some((run, _)) if !replace => match run {
             RunState::Running => {}
@@ -87,7 +94,7 @@ mod tests {
     use super::*;
 
     fn goal(fresh: bool, recreate: bool) -> Goal {
-        Goal { digest: "new".into(), fresh, recreate }
+        Goal { digest: "new".into(), fresh, recreate, sets_ports: false }
     }
 
     fn observed(network: bool, volume: bool, node: Option<(RunState, &str)>) -> Observed {
@@ -127,6 +134,17 @@ mod tests {
             }
         }
         assert_eq!(plan(&goal(false, false), &observed(true, true, None)), [CreateNode, StartNode]);
+    }
+
+    #[test]
+    fn other_ports_are_set_before_it_is_started() {
+        let goal = Goal { sets_ports: true, ..goal(false, false) };
+        let exited = RunState::Exited { code: 0, out_of_memory: false };
+        assert_eq!(plan(&goal, &observed(true, true, Some((RunState::Running, "old")))), [SetPorts]);
+        assert_eq!(plan(&goal, &observed(true, true, Some((exited, "old")))), [SetPorts, StartNode]);
+        assert_eq!(plan(&goal, &observed(true, true, Some((RunState::Running, "new")))), []);
+        let anew = Goal { recreate: true, ..goal };
+        assert!(!plan(&anew, &observed(true, true, Some((RunState::Running, "old")))).contains(&SetPorts));
     }
 
     #[test]

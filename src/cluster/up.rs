@@ -69,7 +69,7 @@ pub struct UpReport {
     pub schema_version: u32,
     /// The cluster.
     pub name: ClusterName,
-    /// `created`, `recreated`, `started` or `unchanged`.
+    /// `created`, `recreated`, `started`, `changed` (in its ports, as it runs) or `unchanged`.
     pub outcome: &'static str,
     /// Name of the Node object.
     pub node: String,

@@ -7,6 +7,7 @@ pub mod accelerator;
 pub mod arguments;
 pub mod control;
 pub mod folder;
+mod forwards;
 pub mod image_set;
 pub mod keys;
 mod log;
@@ -38,7 +39,7 @@ use self::ssh::{Ssh, SshError};
 use self::wire::{CallError, Request, State, Status};
 use super::{
     Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, LABEL_CLUSTER, Labels, NodeSpec, NodeState,
-    NodeStats, Purpose, Reader, Resource, ResourceKind, RunState,
+    NodeStats, PortForward, Purpose, Reader, Resource, ResourceKind, RunState,
 };
 use crate::platform::Platform;
 use crate::process::Program;
@@ -151,6 +152,7 @@ impl MachineEngine {
             Ok(status) => Ok(Some(status)),
             Err(CallError::Absent(_) | CallError::Gone) => Ok(None),
             Err(CallError::TimedOut(after)) => Err(timed_out(operation, after)),
+            Err(CallError::Taken(taken)) => Err(EngineError::PortTaken { port: taken.port, address: taken.address }),
             Err(CallError::Failed(reason)) => Err(refused(operation, reason)),
         }
     }
@@ -205,6 +207,7 @@ impl MachineEngine {
 
     async fn state(&self, record: MachineRecord) -> Result<NodeState, EngineError> {
         let run = self.run_state(&record).await?;
+        let address = (run == RunState::Running).then(|| control::GUEST.into());
         Ok(NodeState {
             name: record.name,
             labels: record.labels,
@@ -212,7 +215,7 @@ impl MachineEngine {
             ports: record.ports,
             image_id: record.image_id,
             created: record.created.to_string(),
-            address: None,
+            address,
         })
     }
 
@@ -241,8 +244,10 @@ impl MachineEngine {
         let status = self.ask(name, &Request::Status, QUICK).await?;
         let not_running = || EngineError::NotRunning { name: name.to_owned() };
         let status = status.ok_or_else(not_running)?;
-        if status.state != State::Running {
-            return Err(not_running());
+        match status.state {
+            State::Running => {}
+            State::Paused => return Err(refused("run a program in the machine", "it is paused")),
+            _ => return Err(not_running()),
         }
         let keys = Keys::read(&self.folder(name).keys()).map_err(|error| refused("connect to the machine", error))?;
         let ssh = Ssh::connect(status.ssh.ok_or_else(not_running)?, &keys, CONNECT).await;
@@ -383,6 +388,19 @@ impl Engine for MachineEngine {
         Ok(())
     }
 
+    async fn set_ports(&self, name: &str, ports: &[PortForward], labels: &Labels) -> Result<(), EngineError> {
+        check_ours(labels)?;
+        let mut record = self.known(name)?;
+        self.reach_node(name).await?;
+        let request = Request::SetPorts { ports: ports.to_vec(), labels: labels.clone() };
+        if self.ask(name, &request, QUICK).await?.is_none() {
+            record.ports = ports.to_vec();
+            record.labels.clone_from(labels);
+            folder::write(&self.folder(name).node(), &record).map_err(|error| refused("change its ports", error))?;
+        }
+        Ok(())
+    }
+
     async fn stop_node(&self, name: &str, grace: Duration) -> Result<(), EngineError> {
         self.known(name)?;
         self.forget(name).await;
@@ -429,6 +447,9 @@ impl Engine for MachineEngine {
         let folder = self.folder(name);
         if self.owned(kind, name)?.is_none() {
             return folder.remove_if_empty().map_err(failed);
+        }
+        if *kind != ResourceKind::Node && self.record(name)?.is_some() {
+            return Err(refused(operation, format!("the machine {name} uses it")));
         }
         match kind {
             ResourceKind::Node => {

@@ -79,6 +79,12 @@ impl EngineInfo {
         self.kind != machine::KIND
     }
 
+    /// Whether a node's ports can be others without making it anew.
+    #[must_use]
+    pub fn changes_ports(&self) -> bool {
+        self.kind == machine::KIND
+    }
+
     /// Whether its ports are opened here by us, and not by the engine.
     #[must_use]
     pub fn brings_ports(&self) -> bool {
@@ -537,6 +543,16 @@ pub trait Engine: Send + Sync {
     async fn reach_node(&self, name: &str) -> Result<(), EngineError> {
         let _ = name;
         Ok(())
+    }
+    /// Makes the forwards of a node these, running or not, and its labels; only where [`EngineInfo::changes_ports`] says that
+    /// it is possible. A taken port is [`EngineError::PortTaken`], and leaves everything as it was.
+    async fn set_ports(&self, name: &str, ports: &[PortForward], labels: &Labels) -> Result<(), EngineError> {
+        let _ = (name, ports, labels);
+        Err(EngineError::Refused {
+            engine: self.info().kind.clone(),
+            operation: "change the ports of a node".to_owned(),
+            reason: "they are fixed when it is made".to_owned(),
+        })
     }
     /// Stops it: SIGTERM, SIGKILL after `grace`; one that is stopped is fine.
     async fn stop_node(&self, name: &str, grace: Duration) -> Result<(), EngineError>;

@@ -32,8 +32,13 @@ const CHUNK: usize = 256 * 1024;
 
 /// Where an image comes from.
 pub enum Source {
-    /// The engine's own store, by name or ID.
-    Engine(String),
+    /// A container engine's own store.
+    Engine {
+        /// The engine, which need not be the one that the node runs in.
+        store: Arc<dyn Engine>,
+        /// The image, by name or ID.
+        reference: String,
+    },
     /// A docker-archive, an OCI archive, or a folder in OCI layout.
     File(PathBuf),
     /// An archive that is read once, such as standard input.
@@ -80,7 +85,7 @@ pub async fn load(
     let Request { engine, node_name, node, source, names, folder } = request;
     let job = Job { engine, node_name, node, names, folder, progress };
     match source {
-        Source::Engine(reference) => job.engine_image(&reference).await,
+        Source::Engine { store, reference } => job.engine_image(store.as_ref(), &reference).await,
         Source::File(path) => job.file(path).await,
         Source::Stream(stream) => job.stream(stream).await,
     }
@@ -106,15 +111,15 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    async fn engine_image(&self, reference: &str) -> Result<Vec<Loaded>, ImageError> {
+    async fn engine_image(&self, store: &dyn Engine, reference: &str) -> Result<Vec<Loaded>, ImageError> {
         // The engine needs a while until its first byte, the node until it has answered and until it can take something
         // in: all three begin as early as they can. What turns out to be for nothing is dropped.
-        let mut export = pin!(maybe_done(self.engine.export_image(reference)));
-        let found = self.engine.inspect_image(reference);
+        let mut export = pin!(maybe_done(store.export_image(reference)));
+        let found = store.inspect_image(reference);
         let look = async { tokio::try_join!(async { Ok(found.await?) }, self.architecture()) };
         let (image, architecture) = beside(export.as_mut(), look).await?;
         let not_there =
-            || ImageError::NotInEngine { engine: self.engine.info().kind.clone(), reference: reference.to_owned() };
+            || ImageError::NotInEngine { engine: store.info().kind.clone(), reference: reference.to_owned() };
         let image = image.ok_or_else(not_there)?;
         check_architecture(reference, &image.architecture, &architecture)?;
         let names = if self.names.is_empty() { names_for(reference, &image) } else { self.names.clone() };
@@ -155,7 +160,7 @@ impl Job<'_> {
                 sent = &mut sending => break sent,
             }
         };
-        let again = async || Ok::<_, ImageError>(self.engine.export_image(reference).await?);
+        let again = async || Ok::<_, ImageError>(store.export_image(reference).await?);
         self.or_again(sent, again, &image.diff_ids, &names).await
     }
 

@@ -127,6 +127,10 @@ impl Scene {
         load(request, &|done, total| self.told.lock().unwrap().push((done, total))).await
     }
 
+    async fn store(&self, reference: String, names: &[&str]) -> Result<Vec<Loaded>, ImageError> {
+        self.load(Source::Engine { store: self.engine.clone(), reference }, names).await
+    }
+
     async fn file(&self, archive: &[u8]) -> Result<Vec<Loaded>, ImageError> {
         let file = self.folder.path().join("archive.tar");
         std::fs::write(&file, archive).unwrap();
@@ -153,7 +157,7 @@ async fn an_image_of_the_engine_moves_only_what_the_node_lacks() {
     let import = async |maker: &Maker, name: &str| {
         let archive = Box::pin(std::io::Cursor::new(tar(&maker.docker(name))));
         scene.engine.import_image(archive).await.unwrap();
-        scene.load(Source::Engine(name.to_owned()), &[]).await.unwrap()
+        scene.store(name.to_owned(), &[]).await.unwrap()
     };
     let loaded = import(&first, "localhost/hello:1").await;
     assert_eq!(counts(&loaded), [("localhost/hello:1", 2, 0, 15)]);
@@ -164,7 +168,7 @@ async fn an_image_of_the_engine_moves_only_what_the_node_lacks() {
     assert_eq!(counts(&loaded), [("localhost/hello:2", 1, 1, 10)]);
 
     // The same again: only a name.
-    let loaded = scene.load(Source::Engine("localhost/hello:2".into()), &["localhost/other:3"]).await.unwrap();
+    let loaded = scene.store("localhost/hello:2".into(), &["localhost/other:3"]).await.unwrap();
     assert_eq!(counts(&loaded), [("localhost/other:3", 0, 2, 0)]);
     assert_eq!(scene.names().await, ["localhost/hello:1", "localhost/hello:2", "localhost/other:3"]);
 
@@ -182,7 +186,7 @@ async fn the_layers_are_announced_where_they_are_known() {
 
     let scene = Scene::new().await;
     scene.engine.import_image(Box::pin(std::io::Cursor::new(archive.clone()))).await.unwrap();
-    scene.load(Source::Engine("localhost/a:1".into()), &[]).await.unwrap();
+    scene.store("localhost/a:1".into(), &[]).await.unwrap();
     assert_eq!(scene.engine.announced("sandbar-a").unwrap(), layers, "an image of the engine");
 
     // All of them, also where the node has some.
@@ -293,7 +297,7 @@ async fn bad_archives_are_told_in_words() {
     }
     let none = scene.load(Source::File("/there/is/none.tar".into()), &[]).await.unwrap_err();
     assert_eq!(none.to_string(), "cannot open /there/is/none.tar");
-    let none = scene.load(Source::Engine("localhost/none:1".into()), &[]).await.unwrap_err();
+    let none = scene.store("localhost/none:1".into(), &[]).await.unwrap_err();
     assert_eq!(none.to_string(), "fake has no image localhost/none:1");
     // A stream is seen once; that it breaks off is known when it does, and the node takes nothing from it.
     let cut = scene.stream(&archive[..515]).await.unwrap_err();

@@ -28,6 +28,8 @@ pub struct Flags {
     pub https_port: Option<u16>,
     /// `--port`
     pub extra_ports: Vec<ExtraPort>,
+    /// Ports of the host that are forwarded no more
+    pub fewer_ports: Vec<u16>,
     /// `--cpus`
     pub cpus: Option<Cpus>,
     /// `--memory`
@@ -190,6 +192,7 @@ fn apply(flags: &Flags, spec: &mut ClusterSpec) {
     fill(&mut spec.memory, flags.memory.as_ref());
     fill(&mut spec.cluster_network, flags.cluster_network.as_ref());
     fill(&mut spec.service_network, flags.service_network.as_ref());
+    spec.extra_ports.retain(|port| !flags.fewer_ports.contains(&port.host));
     for port in &flags.extra_ports {
         spec.extra_ports.retain(|other| other.node != port.node);
         spec.extra_ports.push(*port);

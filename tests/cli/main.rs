@@ -14,6 +14,7 @@ mod library;
 mod life;
 mod node_image;
 mod pause;
+mod port;
 #[path = "../support/random.rs"]
 mod random;
 #[path = "../support/release_server.rs"]

@@ -68,6 +68,7 @@ fn help_has_examples() {
                    node's
       kubeconfig  Print a cluster's kubeconfig, or put it into yours and take it out
       image  Images in the node
+      port  Ports of this machine that lead into a cluster
       cache  What was downloaded: node images of releases
       doctor  Check whether this machine and its engine are fit for a cluster, by trying
       paths  Show where Sandbar's own files are

@@ -14,18 +14,21 @@ use anyhow::{Context, Result, bail, ensure};
 use futures_util::FutureExt;
 use sandbar::engine::container::{ConnectOptions, ContainerEngine, EngineChoice};
 use sandbar::engine::fake::{Behaviour, FakeEngine};
+use sandbar::engine::machine::{MachineEngine, MachineOptions, Places};
 use sandbar::engine::{
     Engine, EngineError, ExecRequest, LABEL_CLUSTER, Labels, NodeSpec, PortForward, Purpose, ResourceKind,
 };
 use sandbar::env::Env;
+use sandbar::store::Dirs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::dockerd::Dockerd;
 use crate::image::{self, IMAGE};
+use crate::machine_set;
 use crate::probe::Probe;
 
 /// No test takes longer than this.
-const TEST: Duration = Duration::from_mins(2);
+const TEST: Duration = Duration::from_mins(5);
 
 /// A test: a function of a scene.
 pub type Test = for<'a> fn(&'a Scene<'a>) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
@@ -35,6 +38,9 @@ pub struct Subject {
     kind: &'static str,
     reach: Box<dyn Fn() -> Reaching + Send + Sync>,
     fake: Option<FakeEngine>,
+    /// The image that nodes are made from, and the probe where that is not in the image.
+    image: String,
+    program: Option<Vec<u8>>,
     /// A Docker of the suite's own.
     dockerd: Option<Dockerd>,
     /// Keeps the folder of the fake and of Podman's service as long as the suite.
@@ -56,7 +62,15 @@ impl Subject {
             let engine: Arc<dyn Engine> = Arc::new(shared.clone());
             Box::pin(async { Ok(engine) })
         };
-        let subject = Self { kind: "fake", reach: Box::new(reach), fake: Some(engine), dockerd: None, _folder: folder };
+        let subject = Self {
+            kind: "fake",
+            reach: Box::new(reach),
+            fake: Some(engine),
+            image: IMAGE.to_owned(),
+            program: None,
+            dockerd: None,
+            _folder: folder,
+        };
         subject.load(&image::archive(b"no program: the fake has its own")?)?;
         Ok(subject)
     }
@@ -65,12 +79,56 @@ impl Subject {
     pub fn real(kind: &'static str) -> Result<Self> {
         match kind {
             "podman" => Self::reached(kind, EngineChoice::Podman, None),
+            "machine" => Self::machine(),
             _ => match Dockerd::start() {
                 Ok(dockerd) => Self::reached(kind, EngineChoice::At(dockerd.address()), Some(dockerd)),
                 // One that runs here already does as well.
                 Err(reason) => Self::reached(kind, EngineChoice::Docker, None).context(reason),
             },
         }
+    }
+
+    /// QEMU's machines, in which the node is the real one, and the probe a program beside it.
+    fn machine() -> Result<Self> {
+        let set = machine_set::find(sandbar::artifact::host_architecture()).map_err(anyhow::Error::msg)?;
+        let folder = tempfile::tempdir()?;
+        let dirs = Dirs::below(folder.path());
+        let qemu = which::which(sandbar::engine::machine::host_program())?;
+        let mut environment: Vec<(String, String)> = std::env::vars().collect();
+        environment.push(("SANDBAR_HOME".to_owned(), folder.path().display().to_string()));
+        let reach = move || -> Reaching {
+            let options = MachineOptions {
+                places: Places {
+                    machines: dirs.machines(),
+                    images: dirs.machine_images(),
+                    run: dirs.runtime.join("m"),
+                },
+                qemu: qemu.clone(),
+                program: env!("CARGO_BIN_EXE_sandbar").into(),
+                word: "supervise",
+                environment: environment.clone(),
+                platform: sandbar::platform::native(),
+            };
+            Box::pin(async move { Ok(Arc::new(MachineEngine::connect(options).await?) as Arc<dyn Engine>) })
+        };
+        let archive = folder.path().join("machine.tar");
+        machine_set::pack(&set, &archive)?;
+        let mut subject = Self {
+            kind: "machine",
+            reach: Box::new(reach),
+            fake: None,
+            image: String::new(),
+            program: Some(image::build_probe()?),
+            dockerd: None,
+            _folder: folder,
+        };
+        let names = block_on(async {
+            let archive = tokio::fs::File::open(&archive).await?;
+            Ok(subject.engine().await?.import_image(Box::pin(archive)).await?)
+        })?;
+        std::fs::remove_file(&archive)?;
+        subject.image.clone_from(names.first().context("the import brought nothing")?);
+        Ok(subject)
     }
 
     fn reached(kind: &'static str, choice: EngineChoice, dockerd: Option<Dockerd>) -> Result<Self> {
@@ -86,7 +144,8 @@ impl Subject {
                 Ok(Arc::new(ContainerEngine::connect(&options).await?) as Arc<dyn Engine>)
             })
         };
-        let subject = Self { kind, reach: Box::new(reach), fake: None, dockerd, _folder: folder };
+        let image = IMAGE.to_owned();
+        let subject = Self { kind, reach: Box::new(reach), fake: None, image, program: None, dockerd, _folder: folder };
         block_on(async {
             let engine = subject.engine().await?;
             ensure!(engine.info().kind == kind, "what answers is {}", engine.info().kind);
@@ -112,7 +171,7 @@ impl Subject {
 }
 
 /// Runs something on a runtime of its own.
-fn block_on(future: impl Future<Output = Result<()>>) -> Result<()> {
+fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 
@@ -148,6 +207,15 @@ impl Scene<'_> {
         name
     }
 
+    /// What a small node is made of.
+    pub fn spec(&self, name: &str) -> NodeSpec {
+        let program = self.subject.program.iter();
+        let mut node = spec(name);
+        node.image.clone_from(&self.subject.image);
+        node.files.extend(program.map(|program| ("/usr/bin/node-probe".into(), 0o755, program.clone())));
+        node
+    }
+
     /// Makes a node with its network and volume.
     pub async fn create(&self, spec: &NodeSpec) -> Result<()> {
         self.engine.create_network(&spec.name, &spec.labels).await?;
@@ -158,7 +226,7 @@ impl Scene<'_> {
     /// The name of a node that runs.
     pub async fn running(&self) -> Result<String> {
         let name = self.name();
-        self.create(&spec(&name)).await?;
+        self.create(&self.spec(&name)).await?;
         self.engine.start_node(&name).await?;
         Ok(name)
     }
@@ -168,7 +236,7 @@ impl Scene<'_> {
         let (free, port) = listener()?;
         drop(free);
         let name = self.name();
-        self.create(&NodeSpec { ports: vec![forward(port)], ..spec(&name) }).await?;
+        self.create(&NodeSpec { ports: vec![forward(port)], ..self.spec(&name) }).await?;
         self.engine.start_node(&name).await?;
         Ok((name, port))
     }
@@ -273,7 +341,7 @@ pub async fn run_program(
 }
 
 /// What a small node is made of.
-pub fn spec(name: &str) -> NodeSpec {
+fn spec(name: &str) -> NodeSpec {
     NodeSpec {
         purpose: Purpose::Node,
         name: name.to_owned(),

@@ -11,6 +11,8 @@ mod dockerd;
 mod doctor;
 mod fixture;
 mod image;
+#[path = "../support/machine_set.rs"]
+mod machine_set;
 mod probe;
 #[path = "../support/required.rs"]
 mod required;
@@ -46,7 +48,33 @@ fn main() {
             }
         }
     }
+    let machine = match Subject::real("machine") {
+        Ok(subject) => Some(Arc::new(subject)),
+        Err(reason) => {
+            eprintln!("skipped: machine: {reason:#}");
+            trials.extend(required::failure("machine", &format!("{reason:#}")));
+            None
+        }
+    };
+    trials.extend(shared::trials("machine", machine.as_ref()).into_iter().map(not_of_machines));
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// Passes over what has no meaning for machines, with the reason.
+fn not_of_machines(trial: Trial) -> Trial {
+    let reason = match trial.name() {
+        "machine::leaves_alone_what_is_not_ours" => "where machines are is nothing of anybody else",
+        "machine::tells_the_log" => "the log is the real node's; tests/machine.rs reads it",
+        "machine::knows_its_images" | "machine::exports_and_imports_images" => {
+            "it has sets of machines, no images; src/engine/machine/image_set.rs tests them"
+        }
+        "machine::copies_both_ways" | "machine::places_files_before_the_start" => {
+            "a machine that is off has nobody to copy; tests/machine.rs copies while it runs"
+        }
+        _ => return trial,
+    };
+    eprintln!("skipped: {}: {reason}", trial.name());
+    trial.with_ignored_flag(true)
 }
 
 /// A test of an engine, ignored where the engine is not here.

@@ -12,7 +12,7 @@ use libtest_mimic::Trial;
 use sandbar::engine::{EngineError, Labels, ResourceKind, RunState};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
-use crate::fixture::{Scene, Subject, forward, labels, listener, spec};
+use crate::fixture::{Scene, Subject, forward, labels, listener};
 use crate::trial;
 
 /// All of them for one engine.
@@ -86,7 +86,7 @@ async fn makes_nothing_without_our_label(scene: &Scene<'_>) -> Result<()> {
     fails!(engine.create_volume(&name, &foreign).await, EngineError::Refused { .. });
     engine.create_network(&name, &labels(&name)).await?;
     engine.create_volume(&name, &labels(&name)).await?;
-    let mut node = spec(&name);
+    let mut node = scene.spec(&name);
     node.labels = foreign;
     fails!(engine.create_node(&node).await, EngineError::Refused { .. });
     ensure!(engine.inspect_node(&name).await?.is_none());
@@ -95,7 +95,7 @@ async fn makes_nothing_without_our_label(scene: &Scene<'_>) -> Result<()> {
 
 async fn makes_each_thing_once(scene: &Scene<'_>) -> Result<()> {
     let (engine, name) = (&scene.engine, scene.name());
-    let node = spec(&name);
+    let node = scene.spec(&name);
     scene.create(&node).await?;
     let again = engine.create_network(&name, &node.labels).await;
     fails!(again, EngineError::AlreadyExists { what: "network", name: n } if n == name);
@@ -107,7 +107,7 @@ async fn makes_each_thing_once(scene: &Scene<'_>) -> Result<()> {
 
 async fn makes_no_node_without_its_parts(scene: &Scene<'_>) -> Result<()> {
     let (engine, name) = (&scene.engine, scene.name());
-    let mut node = spec(&name);
+    let mut node = scene.spec(&name);
     fails!(engine.create_node(&node).await, EngineError::NotFound { what: "network", .. });
     engine.create_network(&name, &node.labels).await?;
     fails!(engine.create_node(&node).await, EngineError::NotFound { what: "volume", .. });
@@ -122,7 +122,7 @@ async fn goes_through_a_nodes_life(scene: &Scene<'_>) -> Result<()> {
     let (engine, name) = (&scene.engine, scene.name());
     let (free, port) = listener()?;
     drop(free);
-    let mut node = spec(&name);
+    let mut node = scene.spec(&name);
     node.ports = vec![forward(port)];
     scene.create(&node).await?;
     let state = async || engine.inspect_node(&name).await?.context("the node is there");
@@ -176,16 +176,16 @@ async fn knows_what_is_not_there(scene: &Scene<'_>) -> Result<()> {
         engine.remove(&kind, &name).await.context("what is not there is not an error")?;
     }
     // A node that was there and went: nobody remembers it.
-    scene.create(&spec(&name)).await?;
+    scene.create(&scene.spec(&name)).await?;
     engine.remove(&ResourceKind::Node, &name).await?;
     fails!(engine.start_node(&name).await, EngineError::NotFound { what: "node", .. });
-    engine.create_node(&spec(&name)).await?;
+    engine.create_node(&scene.spec(&name)).await?;
     engine.start_node(&name).await.context("the next of that name is another one")
 }
 
 async fn leaves_alone_what_is_not_ours(scene: &Scene<'_>) -> Result<()> {
     let (engine, name) = (&scene.engine, scene.name());
-    let node = spec(&name);
+    let node = scene.spec(&name);
     scene.make_foreign(&ResourceKind::Volume, &name)?;
     fails!(engine.create_volume(&name, &node.labels).await, EngineError::Foreign { what: "volume", .. });
     scene.make_foreign(&ResourceKind::Network, &name)?;
@@ -193,7 +193,7 @@ async fn leaves_alone_what_is_not_ours(scene: &Scene<'_>) -> Result<()> {
     fails!(engine.create_node(&node).await, EngineError::Foreign { .. });
 
     let other = scene.name();
-    let node = spec(&other);
+    let node = scene.spec(&other);
     engine.create_network(&other, &node.labels).await?;
     engine.create_volume(&other, &node.labels).await?;
     scene.make_foreign(&ResourceKind::Node, &other)?;
@@ -217,7 +217,7 @@ async fn leaves_alone_what_is_not_ours(scene: &Scene<'_>) -> Result<()> {
 
 async fn lists_what_is_ours(scene: &Scene<'_>) -> Result<()> {
     let (running, stopped) = (scene.running().await?, scene.name());
-    scene.create(&spec(&stopped)).await?;
+    scene.create(&scene.spec(&stopped)).await?;
     let nodes = scene.engine.list_nodes().await?;
     for (name, run) in [(&running, RunState::Running), (&stopped, RunState::Created)] {
         let listed = nodes.iter().find(|node| node.name == *name).context("it is listed")?;

@@ -14,7 +14,7 @@ use sandbar::platform::look::{Look, look};
 use tokio::io::AsyncReadExt;
 
 use crate::dockerd::Dockerd;
-use crate::fixture::{Scene, Subject, forward, listener, run_program, spec};
+use crate::fixture::{Scene, Subject, forward, listener, run_program};
 use crate::image;
 use crate::trial;
 
@@ -162,7 +162,7 @@ async fn gives_what_a_node_needs(scene: &Scene<'_>) -> Result<()> {
 
 async fn limits_what_a_node_takes(scene: &Scene<'_>) -> Result<()> {
     let name = scene.name();
-    let mut node = spec(&name);
+    let mut node = scene.spec(&name);
     (node.memory_bytes, node.cpu_millis) = (Some(256 << 20), Some(1500));
     scene.create(&node).await?;
     scene.engine.start_node(&name).await?;
@@ -272,7 +272,7 @@ async fn outlives_its_service(scene: &Scene<'_>) -> Result<()> {
     drop(free);
     // Its name is the scene's, which removes it.
     let name = scene.name();
-    let node = NodeSpec { ports: vec![forward(port)], ..spec(&name) };
+    let node = NodeSpec { ports: vec![forward(port)], ..scene.spec(&name) };
     engine.create_network(&name, &node.labels).await?;
     engine.create_volume(&name, &node.labels).await?;
     engine.create_node(&node).await?;
@@ -348,7 +348,7 @@ async fn starts_again_what_lost_its_shim(scene: &Scene<'_>) -> Result<()> {
 
 /// The daemon dies while a program runs and while something is asked of it: errors, no waiting for ever. Once it is there
 /// again, so is the node, and it comes back by itself with a daemon that was stopped.
-async fn outlives_its_daemon(_: &Scene<'_>) -> Result<()> {
+async fn outlives_its_daemon(scene: &Scene<'_>) -> Result<()> {
     let mut dockerd = Dockerd::start().map_err(anyhow::Error::msg)?;
     let env = Env::default();
     let folder = tempfile::tempdir()?;
@@ -363,7 +363,7 @@ async fn outlives_its_daemon(_: &Scene<'_>) -> Result<()> {
     let engine = ContainerEngine::connect(&options).await?;
     engine.import_image(Box::pin(std::io::Cursor::new(image::archive(&image::build_probe()?)?))).await?;
     let name = "sandbar-probe-daemon";
-    let node = spec(name);
+    let node = scene.spec(name);
     engine.create_network(name, &node.labels).await?;
     engine.create_volume(name, &node.labels).await?;
     engine.create_node(&node).await?;

@@ -152,7 +152,8 @@ impl Attempt<'_> {
 
     pub(super) fn goal(&self, record: &Record) -> Goal {
         let spec = effective(&self.spec, record.ports, record.networks);
-        Goal { digest: digest(&spec, &record.files), fresh: self.fresh, recreate: self.recreate }
+        let sets_ports = self.engine.as_ref().is_some_and(|engine| engine.info().changes_ports());
+        Goal { digest: digest(&spec, &record.files), fresh: self.fresh, recreate: self.recreate, sets_ports }
     }
 
     pub(super) fn check_cancelled(&self) -> Result<(), ClusterError> {

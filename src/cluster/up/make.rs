@@ -1,12 +1,13 @@
 //! The steps of a plan, carried out; a port that turns out to be taken is replaced where nobody asked for it.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
 use crate::cluster::inputs::InputFile;
-use crate::cluster::node_spec::{labels, node_spec};
+use crate::cluster::node_spec::{forwards, labels, node_spec};
 use crate::cluster::plan::{Observed, Step};
 use crate::cluster::wait::took;
 use crate::cluster::{ClusterError, ports};
@@ -27,14 +28,21 @@ impl Attempt<'_> {
         steps: &[Step],
         inputs: &[InputFile],
     ) -> Result<(), ClusterError> {
-        let phase = reporter::phase(self.host.reporter, "container", "Container starts");
+        let (name, words) =
+            if *steps == [Step::SetPorts] { ("ports", "Ports change") } else { ("container", "Container starts") };
+        let phase = reporter::phase(self.host.reporter, name, words);
         if self.outcome == "unchanged" {
-            self.outcome = "started";
+            self.outcome = if name == "ports" { "changed" } else { "started" };
         }
         let mut refused = BTreeSet::new();
         for step in steps {
             self.check_cancelled()?;
-            self.step(engine, record, *step, inputs).await?;
+            match self.step(engine, record, *step, inputs).await {
+                Err(ClusterError::Engine(EngineError::PortTaken { port, address })) => {
+                    return Err(self.taken(record, port, address));
+                }
+                done => done?,
+            }
             if *step != Step::StartNode {
                 continue;
             }
@@ -49,9 +57,7 @@ impl Attempt<'_> {
                 };
                 if ports::is_asked(&self.spec, port) || !steps.contains(&Step::CreateNode) || port == 0 {
                     let EngineError::PortTaken { .. } = error else { return Err(error.into()) };
-                    let here = record.host.is_none();
-                    let holder = here.then(|| self.host.platform.port_holder(address, port)).flatten();
-                    return Err(ClusterError::PortTaken { port, address, holder });
+                    return Err(self.taken(record, port, address));
                 }
                 refused.insert(port);
                 record.ports = self.choose_ports(record, false, &refused)?;
@@ -61,8 +67,15 @@ impl Attempt<'_> {
                 self.step(engine, record, Step::CreateNode, inputs).await?;
             }
         }
-        self.phases.push(took("container", phase.done()));
+        self.phases.push(took(name, phase.done()));
         Ok(())
+    }
+
+    /// A port that somebody has, and who, where it is one of this machine.
+    fn taken(&self, record: &Record, port: u16, address: IpAddr) -> ClusterError {
+        let here = record.host.is_none();
+        let holder = here.then(|| self.host.platform.port_holder(address, port)).flatten();
+        ClusterError::PortTaken { port, address, holder }
     }
 
     async fn step(
@@ -91,6 +104,10 @@ impl Attempt<'_> {
                 let (image, host) = (self.image.clone(), record.host.as_deref());
                 let made = node_spec(&self.spec, image, host, record.ports, record.networks, inputs, labels());
                 engine.create_node(&made).await?;
+            }
+            Step::SetPorts => {
+                let forwards = forwards(&self.spec, record.host.as_deref(), record.ports);
+                engine.set_ports(&name, &forwards, &labels()).await?;
             }
             Step::UnpauseNode => engine.unpause_node(&name).await?,
             Step::StartNode => {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::attempt::Attempt;
 use super::is;
-use crate::cluster::changes::{adopt, changes, effective};
+use crate::cluster::changes::{adopt, changes, effective, is_extra_port};
 use crate::cluster::inputs::{InputFile, read_inputs};
 use crate::cluster::node_image::{Provided, Wanted};
 use crate::cluster::node_spec::{digest, file_digests, networks_of};
@@ -90,7 +90,8 @@ impl Attempt<'_> {
                 && node.is_some_and(|node| {
                     spec_of(node) != digest(&effective(&self.spec, record.ports, record.networks), &files)
                 });
-            if !self.recreate && node.is_some() && (differs || !changes.is_empty()) {
+            let in_place = engine.info().changes_ports() && changes.iter().all(is_extra_port);
+            if !self.recreate && node.is_some() && (differs || !(changes.is_empty() || in_place)) {
                 // Nothing was changed, so the record on disk stays what it is.
                 self.record = known;
                 return Err(ClusterError::NeedsRecreate { name: self.spec.name.clone(), changes });

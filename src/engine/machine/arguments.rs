@@ -1,10 +1,14 @@
 //! QEMU's argument list for a machine, a pure function of what the machine is and what this host is.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::control;
 use crate::engine::PortForward;
 use crate::platform::Channel;
+
+/// QEMU's name for the machine's network.
+pub(super) const NETWORK: &str = "net";
 
 /// The port of the node's SSH server.
 pub const SSH_PORT: u16 = 22;
@@ -173,7 +177,7 @@ pub fn arguments(machine: &MachineArguments) -> Vec<String> {
     );
     option("device", "virtio-blk-pci,drive=data,serial=data,discard=on".to_owned());
     option("netdev", network(machine));
-    option("device", "virtio-net-pci,netdev=net,romfile=".to_owned());
+    option("device", format!("virtio-net-pci,netdev={NETWORK},romfile="));
     option("chardev", channel("control", &machine.control));
     option("device", "virtio-serial-pci".to_owned());
     option("device", format!("virtserialport,chardev=control,name={}", control::PORT));
@@ -198,16 +202,17 @@ fn cpu(machine: &MachineArguments) -> String {
 }
 
 fn network(machine: &MachineArguments) -> String {
-    let mut value = "user,id=net".to_owned();
+    let mut value = format!("user,id={NETWORK}");
     value.push_str(&format!(",hostfwd=tcp:127.0.0.1:{}-:{SSH_PORT}", machine.ssh));
     for forward in &machine.ports {
-        let address = match forward.host_address {
-            std::net::IpAddr::V4(address) => address.to_string(),
-            std::net::IpAddr::V6(address) => format!("[{address}]"),
-        };
-        value.push_str(&format!(",hostfwd=tcp:{address}:{}-:{}", forward.host_port, forward.node_port));
+        value.push_str(&format!(",hostfwd={}-:{}", host_side(forward), forward.node_port));
     }
     value
+}
+
+/// The side of a forward that is here, as QEMU has it.
+pub(super) fn host_side(forward: &PortForward) -> String {
+    format!("tcp:{}", SocketAddr::new(forward.host_address, forward.host_port))
 }
 
 fn channel(id: &str, channel: &Channel) -> String {

@@ -14,6 +14,9 @@ pub const PORT: &str = "dev.sandbar.control";
 /// Name of the port on which the node says what a container's standard output has.
 pub const LOG_PORT: &str = "dev.sandbar.log";
 
+/// The address of QEMU's one guest on its user-mode network.
+pub const GUEST: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 0, 2, 15);
+
 /// The version of these messages that this program speaks.
 pub const VERSION: u32 = 1;
 
@@ -148,7 +151,7 @@ impl BootNetwork {
     /// What QEMU's user-mode network has for its one guest.
     #[must_use]
     pub fn of_qemu() -> Self {
-        Self { address: "10.0.2.15/24".to_owned(), gateway: "10.0.2.2".to_owned(), dns: "10.0.2.3".to_owned() }
+        Self { address: format!("{GUEST}/24"), gateway: "10.0.2.2".to_owned(), dns: "10.0.2.3".to_owned() }
     }
 }
 

@@ -18,11 +18,13 @@ use super::accelerator::{Candidate, Tried, candidates};
 use super::arguments::{Accelerator, Architecture, MachineArguments, arguments};
 use super::control::{self, Boot, BootNetwork, BootSsh, FromGuest, ToGuest};
 use super::folder::{self, MachineFolder, MachineRecord, Meant, Places, Powered};
+use super::forwards::{self, ForwardError};
 use super::image_set::ImageSet;
 use super::keys::Keys;
 use super::qmp::{Qmp, QmpError, QmpEvent};
 use super::random;
 use super::wire::{self, Answer, PortTaken, Request, State, Status};
+use crate::engine::{Labels, PortForward};
 use crate::error::chain;
 use crate::platform::{Channel, Connection, Listener, Platform};
 use crate::process::{Foreground, Program};
@@ -89,6 +91,7 @@ enum Order {
     Kill,
     Pause(oneshot::Sender<Result<(), String>>),
     Unpause(oneshot::Sender<Result<(), String>>),
+    SetPorts { ports: Vec<PortForward>, labels: Labels, told: oneshot::Sender<Answer> },
 }
 
 /// How a machine's run ended.
@@ -185,6 +188,11 @@ async fn done(request: Request, mut status: watch::Receiver<Status>, orders: mps
         Request::Kill => Order::Kill,
         Request::Pause => Order::Pause(reply),
         Request::Unpause => Order::Unpause(reply),
+        Request::SetPorts { ports, labels } => {
+            let (told, answer) = oneshot::channel();
+            let _ = orders.send(Order::SetPorts { ports, labels, told }).await;
+            return answer.await.unwrap_or_else(|_| Answer::Failed { reason: "the machine is off".to_owned() });
+        }
     };
     let waits_for_end = matches!(order, Order::Stop { .. } | Order::Kill);
     // Where the machine is off, nobody takes orders, and the answer says so.
@@ -536,6 +544,10 @@ impl Machine<'_> {
                 }
                 Some(Instant::now() + grace + OFF)
             }
+            Order::SetPorts { ports, labels, told } => {
+                let _ = told.send(self.set_ports(qemu, ports, labels).await);
+                None
+            }
             Order::Pause(told) => {
                 let paused = qemu.qmp.execute("stop", json!({}), COMMAND).await.map(drop).map_err(words);
                 if paused.is_ok() {
@@ -553,6 +565,21 @@ impl Machine<'_> {
                 let _ = told.send(thawed);
                 None
             }
+        }
+    }
+
+    /// Has other ports lead into the machine, now and when it is started again.
+    async fn set_ports(&mut self, qemu: &Qemu, ports: Vec<PortForward>, labels: Labels) -> Answer {
+        match forwards::change(&qemu.qmp, &self.record.ports, &ports).await {
+            Err(ForwardError::Taken(taken)) => return Answer::Taken(taken),
+            Err(error) => return Answer::Failed { reason: error.to_string() },
+            Ok(()) => {}
+        }
+        self.record.ports = ports;
+        self.record.labels = labels;
+        match folder::write(&self.supervised.folder.node(), &self.record) {
+            Ok(()) => Answer::Status(self.status.borrow().clone()),
+            Err(error) => Answer::Failed { reason: format!("its ports are changed until it is stopped: {error}") },
         }
     }
 

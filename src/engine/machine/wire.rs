@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::arguments::Accelerator;
+use crate::engine::{Labels, PortForward};
 use crate::platform::{Channel, Connection, Platform};
 
 /// The longest line that either believes.
@@ -28,6 +29,14 @@ pub enum Request {
     },
     /// To end it at once; answered when it is off.
     Kill,
+    /// To have these ports of this machine lead into it, and no others.
+    #[serde(rename_all = "camelCase")]
+    SetPorts {
+        /// All of them.
+        ports: Vec<PortForward>,
+        /// What its labels are then.
+        labels: Labels,
+    },
     /// To freeze it.
     Pause,
     /// To thaw it.
@@ -40,6 +49,8 @@ pub enum Request {
 pub enum Answer {
     /// How it is now.
     Status(Status),
+    /// A port that it should open is somebody else's; all is as it was.
+    Taken(PortTaken),
     /// It could not do that.
     #[serde(rename_all = "camelCase")]
     Failed {
@@ -114,6 +125,9 @@ pub enum CallError {
     /// It went without an answer.
     #[error("the machine's supervisor went away")]
     Gone,
+    /// A port is taken.
+    #[error("a port is taken")]
+    Taken(PortTaken),
     /// It could not do that.
     #[error("{0}")]
     Failed(String),
@@ -132,6 +146,7 @@ pub async fn call(
         send(connection.get_mut(), request).await.map_err(|_| CallError::Gone)?;
         match receive(&mut connection).await {
             Some(Answer::Status(status)) => Ok(status),
+            Some(Answer::Taken(taken)) => Err(CallError::Taken(taken)),
             Some(Answer::Failed { reason }) => Err(CallError::Failed(reason)),
             None => Err(CallError::Gone),
         }

@@ -6,19 +6,20 @@ use anyhow::{Context, Result, ensure};
 use sandbar::engine::{EngineError, ResourceKind};
 
 use super::{fails, read};
-use crate::fixture::{Scene, labels, spec};
+use crate::fixture::{Scene, labels};
 use crate::image::{IMAGE, append, digest};
 use crate::probe::pattern;
 
 pub async fn places_files_before_the_start(scene: &Scene<'_>) -> Result<()> {
     let name = scene.name();
-    let mut node = spec(&name);
-    node.files = vec![
+    let mut node = scene.spec(&name);
+    let own = node.files.len();
+    node.files.extend([
         ("/etc/sandbar/config.yaml".into(), 0o600, b"a: b\n".to_vec()),
         ("/etc/sandbar/config.d/deep/er/10.yaml".into(), 0o644, vec![b'x'; 100_000]),
-    ];
+    ]);
     scene.create(&node).await?;
-    for (path, mode, content) in &node.files {
+    for (path, mode, content) in &node.files[own..] {
         let (found_mode, found) = file(scene, &name, &path.to_string_lossy()).await?;
         ensure!(found_mode & 0o777 == *mode && found == *content, "{}: {found_mode:o}", path.display());
     }
@@ -60,13 +61,13 @@ pub async fn keeps_the_volume(scene: &Scene<'_>) -> Result<()> {
     scene.engine.copy_in(&name, "/var/lib/sandbar", Box::pin(std::io::Cursor::new(archive))).await?;
     scene.engine.remove(&ResourceKind::Node, &name).await?;
     scene.engine.create_volume(&name, &labels(&name)).await?;
-    scene.engine.create_node(&spec(&name)).await?;
+    scene.engine.create_node(&scene.spec(&name)).await?;
     scene.engine.start_node(&name).await?;
     ensure!(file(scene, &name, "/var/lib/sandbar/kept").await?.1 == b"kept\n");
     scene.engine.remove(&ResourceKind::Node, &name).await?;
     scene.engine.remove(&ResourceKind::Volume, &name).await?;
     scene.engine.create_volume(&name, &labels(&name)).await?;
-    scene.engine.create_node(&spec(&name)).await?;
+    scene.engine.create_node(&scene.spec(&name)).await?;
     scene.engine.start_node(&name).await?;
     let gone = scene.engine.copy_out(&name, "/var/lib/sandbar/kept").await;
     fails!(gone, EngineError::NotFound { what: "path", .. });

@@ -7,14 +7,14 @@ use anyhow::{Context, Result, ensure};
 use sandbar::engine::{EngineError, RunState};
 
 use super::fails;
-use crate::fixture::{Scene, forward, labels, listener, spec};
+use crate::fixture::{Scene, forward, labels, listener};
 
 pub async fn refuses_a_taken_port(scene: &Scene<'_>) -> Result<()> {
     let (engine, name) = (&scene.engine, scene.name());
     let (free, free_port) = listener()?;
     let (held, held_port) = listener()?;
     drop(free);
-    let mut node = spec(&name);
+    let mut node = scene.spec(&name);
     node.ports = vec![forward(free_port), forward(held_port)];
     node.ports[1].node_port = 80;
     scene.create(&node).await?;
@@ -30,7 +30,7 @@ pub async fn refuses_the_port_of_another_node(scene: &Scene<'_>) -> Result<()> {
     drop(free);
     let names = [scene.name(), scene.name()];
     for name in &names {
-        let mut node = spec(name);
+        let mut node = scene.spec(name);
         node.ports = vec![forward(port)];
         scene.create(&node).await?;
     }
@@ -44,7 +44,7 @@ pub async fn keeps_a_port_over_stop_and_start(scene: &Scene<'_>) -> Result<()> {
     let (free, port) = listener()?;
     drop(free);
     let name = scene.name();
-    let mut node = spec(&name);
+    let mut node = scene.spec(&name);
     node.ports = vec![forward(port)];
     scene.create(&node).await?;
     for _ in 0..2 {
