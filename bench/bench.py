@@ -362,7 +362,7 @@ def machine(engine):
         "memoryGiB": round(memory / (1 << 30), 1),
         "kernel": platform.release().split("-")[0],
         "cgroup": groups,
-        "engine": f"{engine.capitalize()} {run(engine, 'version', '--format', '{{.Client.Version}}').decode().strip()}",
+        "engine": f"{engine.capitalize()} {run(engine, 'version', '--format', '{{.Server.Version}}' if engine == 'docker' else '{{.Client.Version}}').decode().strip()}",
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "loadBefore": round(os.getloadavg()[0], 2),
     }

@@ -1,0 +1,189 @@
+//! A machine that is switched on, or found running.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::io::BufReader;
+use tokio::time::Instant;
+
+use super::{COMMAND, Machine, Qemu, Supervised};
+use crate::engine::machine::accelerator::Candidate;
+use crate::engine::machine::arguments::{MachineArguments, arguments};
+use crate::engine::machine::folder::{self, Powered};
+use crate::engine::machine::image_set::ImageSet;
+use crate::engine::machine::qmp::Qmp;
+use crate::engine::machine::wire::{PortTaken, State};
+use crate::error::chain;
+use crate::platform::{Channel, Connection, Platform};
+use crate::process::{Foreground, Program};
+
+/// How long QEMU may take to listen for commands.
+const QEMU: Duration = Duration::from_secs(20);
+/// How often a socket that is about to be there is tried; QEMU has no way to tell.
+const AGAIN: Duration = Duration::from_millis(5);
+
+impl Machine<'_> {
+    /// The QEMU of a supervisor that is gone.
+    pub(super) async fn take_over(&self) -> Result<Option<Qemu>, String> {
+        let folder = &self.supervised.folder;
+        let text = |error: std::io::Error| error.to_string();
+        let Some(powered) = folder::read::<Powered>(&folder.powered()).map_err(text)? else { return Ok(None) };
+        if !powered.ready {
+            // It may wait for what its supervisor has told it or not.
+            self.supervised.platform.kill_group(powered.process).map_err(text)?;
+            return Ok(None);
+        }
+        let qmp = folder.qmp(self.supervised.platform).map_err(text)?;
+        let Ok(stream) = self.supervised.platform.call(&qmp).await else { return Ok(None) };
+        let qmp = Qmp::connect(stream, COMMAND).await.map_err(|error| error.to_string())?;
+        let paused = qmp.execute("query-status", json!({}), COMMAND).await.map_err(|error| error.to_string())?;
+        self.status.send_modify(|status| {
+            "it ran already".clone_into(&mut status.because);
+            status.state = if paused["running"] == true { State::Running } else { State::Paused };
+        });
+        self.connected(qmp, None, powered).await.map(Some)
+    }
+
+    /// Starts QEMU; an error says in words why it does not run.
+    pub(super) async fn power_on(&self, candidate: &Candidate) -> Result<Qemu, String> {
+        let Supervised { folder, places, platform, .. } = self.supervised;
+        let text = |error: std::io::Error| error.to_string();
+        let image = ImageSet::of(places, &self.record.image_id).map_err(|error| error.to_string())?;
+        let program = self.supervised.qemu.with_file_name(self.record.architecture.program());
+        let ssh = free_port().map_err(text)?;
+        let (qmp, control) = (folder.qmp(*platform).map_err(text)?, folder.control(*platform).map_err(text)?);
+        for channel in [&qmp, &control] {
+            // What a killed QEMU left would be called in place of the new one.
+            if let Channel::Socket(path) = channel {
+                folder::remove(path).map_err(text)?;
+            }
+        }
+        let list = arguments(&MachineArguments {
+            name: self.record.name.clone(),
+            architecture: self.record.architecture,
+            accelerator: candidate.accelerator,
+            cpu: None,
+            cores: self.record.cores,
+            memory_mib: self.record.memory_mib,
+            kernel: image.kernel(),
+            initramfs: image.initramfs(),
+            system: image.system(),
+            kernel_arguments: image.manifest.kernel_arguments.clone(),
+            data: folder.disk(),
+            console: folder.console(),
+            log: folder.node_log(),
+            qmp: qmp.clone(),
+            control: control.clone(),
+            ssh,
+            ports: self.record.ports.clone(),
+        });
+        let log = std::fs::OpenOptions::new().append(true).create(true).open(folder.log()).map_err(text)?;
+        let before = log.metadata().map_err(text)?.len();
+        let qemu = Program::new(program).args(&list).envs(self.supervised.environment.iter().map(|(n, v)| (n, v)));
+        let mut child = qemu.background(log).map_err(|error| chain(&error))?;
+        let powered = Powered {
+            process: child.id().unwrap_or_default(),
+            ssh,
+            accelerator: candidate.accelerator,
+            since: Timestamp::now(),
+            ready: false,
+        };
+        folder::write(&folder.powered(), &powered).map_err(text)?;
+        self.status.send_modify(|status| {
+            status.process = Some(powered.process);
+            status.accelerator = Some(candidate.accelerator);
+            status.because.clone_from(&candidate.because);
+            status.ssh = Some(ssh);
+            status.phases.clear();
+            status.taken = None;
+        });
+        let connected = tokio::select! {
+            connected = called(*platform, &qmp) => connected,
+            ended = child.wait() => {
+                let words = said_since(&folder.log(), before);
+                self.status.send_modify(|status| status.taken = port_taken(&words));
+                let code = ended.map_or_else(|error| error.to_string(), |code| code.to_string());
+                return Err(format!("QEMU ended with {code}: {}", words.trim()));
+            }
+        };
+        let qmp = Qmp::connect(connected.map_err(text)?, COMMAND).await.map_err(|error| error.to_string())?;
+        let version = qmp.version().to_owned();
+        self.status.send_modify(|status| status.version = Some(version));
+        let qemu = self.connected(qmp, Some(child), powered).await?;
+        // Nothing of what the guest says is lost from here on.
+        qemu.qmp.execute("cont", json!({}), COMMAND).await.map_err(|error| error.to_string())?;
+        Ok(qemu)
+    }
+
+    async fn connected(&self, qmp: Qmp, child: Option<Foreground>, powered: Powered) -> Result<Qemu, String> {
+        let Supervised { folder, platform, .. } = self.supervised;
+        let events = qmp.events();
+        let control = folder.control(*platform).map_err(|error| error.to_string())?;
+        let control = called(*platform, &control).await.map_err(|error| error.to_string())?;
+        let (control, to_guest) = tokio::io::split(control);
+        let (ssh, accelerator) = (powered.ssh, powered.accelerator);
+        self.status.send_modify(|status| {
+            status.ssh = Some(ssh);
+            status.accelerator = Some(accelerator);
+            status.process = Some(powered.process);
+            status.version = Some(qmp.version().to_owned());
+        });
+        Ok(Qemu { qmp, events, control: BufReader::new(control), to_guest, child, powered })
+    }
+}
+
+/// Connects to what is about to listen.
+async fn called(platform: &dyn Platform, channel: &Channel) -> std::io::Result<Box<dyn Connection>> {
+    let begun = Instant::now();
+    loop {
+        match platform.call(channel).await {
+            Err(_) if begun.elapsed() < QEMU => tokio::time::sleep(AGAIN).await,
+            called => return called,
+        }
+    }
+}
+
+/// A port that nobody has; QEMU opens it a moment later, and ends where somebody was quicker.
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// What was written to a file since it was that long.
+fn said_since(path: &Path, before: u64) -> String {
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(before))?;
+        file.take(1 << 16).read_to_string(&mut text)
+    });
+    if let Err(error) = read {
+        tracing::debug!(%error, "what QEMU said is lost");
+    }
+    text
+}
+
+/// The port that QEMU's words say it could not open: `… forwarding rule 'tcp:127.0.0.1:443-:443'`.
+fn port_taken(words: &str) -> Option<PortTaken> {
+    let rule = words.split("forwarding rule 'tcp:").nth(1)?.split('\'').next()?;
+    let (address, port) = rule.rsplit_once("-:").map_or(rule, |(host, _)| host).rsplit_once(':')?;
+    let address: IpAddr = address.trim_matches(['[', ']']).parse().ok()?;
+    Some(PortTaken { address, port: port.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_that_is_taken_is_found_in_qemus_words() {
+        let taken = |words: &str| port_taken(words).map(|taken| (taken.address.to_string(), taken.port));
+        let words = "qemu-system-x86_64: -netdev user,id=net,hostfwd=…: Could not set up host forwarding rule \
+                     'tcp:127.0.0.1:443-:443'\n";
+        assert_eq!(taken(words), Some(("127.0.0.1".to_owned(), 443)));
+        assert_eq!(taken("… forwarding rule 'tcp:[::1]:80-:80'"), Some(("::1".to_owned(), 80)));
+        assert_eq!(taken("qemu-system-x86_64: -m 99999G: out of memory"), None);
+    }
+}

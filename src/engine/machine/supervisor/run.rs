@@ -1,0 +1,258 @@
+//! What happens while a machine runs.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+use super::{COMMAND, End, LIFE, Machine, Order, Qemu};
+use crate::engine::machine::arguments::Accelerator;
+use crate::engine::machine::control::{self, Boot, BootNetwork, BootSsh, FromGuest, ToGuest};
+use crate::engine::machine::folder;
+use crate::engine::machine::forwards::{self, ForwardError};
+use crate::engine::machine::keys::{Keys, KeysError};
+use crate::engine::machine::qmp::QmpError;
+use crate::engine::machine::random;
+use crate::engine::machine::wire::{Answer, State};
+use crate::engine::{Labels, PortForward};
+
+/// The same for one that is translated.
+const TRANSLATED_LIFE: Duration = Duration::from_mins(2);
+/// How long a guest may take beyond the node's grace to stop.
+const OFF: Duration = Duration::from_secs(25);
+/// How often this host's clocks are compared.
+const CLOCK: Duration = Duration::from_secs(2);
+/// By how much they go apart when this host slept or its clock was set.
+const JUMP: Duration = Duration::from_secs(1);
+
+impl Machine<'_> {
+    /// Sees a machine through to its end.
+    pub(super) async fn run(&mut self, mut qemu: Qemu, boots_no_more: bool) -> End {
+        let translated = qemu.powered.accelerator == Accelerator::Tcg;
+        let mut sign =
+            Some(Instant::now() + if translated { TRANSLATED_LIFE } else { LIFE }).filter(|_| !boots_no_more);
+        let mut off: Option<Instant> = None;
+        let mut clock = tokio::time::interval(CLOCK);
+        let mut before = (SystemTime::now(), Instant::now());
+        let mut line = Vec::new();
+        let mut failure: Option<String> = None;
+        loop {
+            let deadline = [sign, off].into_iter().flatten().min();
+            tokio::select! {
+                read = qemu.control.read_until(b'\n', &mut line) => match read {
+                    Ok(0) | Err(_) => return self.ended(qemu, off.is_some(), failure).await,
+                    Ok(_) => {
+                        let message = FromGuest::parse(&line);
+                        line.clear();
+                        let Some(message) = message else { continue };
+                        sign = None;
+                        if let Err(reason) = self.heard(&mut qemu, message).await {
+                            failure = Some(reason);
+                        }
+                    }
+                },
+                event = qemu.events.recv() => match event {
+                    Ok(event) if event.name == "GUEST_PANICKED" => failure = Some("its kernel panicked".to_owned()),
+                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return self.ended(qemu, off.is_some(), failure).await,
+                },
+                Some(order) = self.ordered.recv() => {
+                    if let Some(deadline) = self.obey(&mut qemu, order).await {
+                        off = Some(deadline);
+                    }
+                }
+                _ = clock.tick() => {
+                    let now = (SystemTime::now(), Instant::now());
+                    let passed = now.1 - before.1;
+                    let shown = now.0.duration_since(before.0).unwrap_or_default();
+                    if shown.abs_diff(passed) > JUMP && self.status.borrow().state == State::Running {
+                        set_clock(&mut qemu).await;
+                    }
+                    before = now;
+                }
+                () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    if off.is_some() {
+                        tracing::info!("it did not stop in time");
+                        quit(&qemu).await;
+                        return self.ended(qemu, true, failure).await;
+                    }
+                    quit(&qemu).await;
+                    let _ = self.ended(qemu, false, None).await;
+                    if translated {
+                        return End::Unmeant { reason: format!("the machine showed no sign of life within {TRANSLATED_LIFE:?}") };
+                    }
+                    return End::Lifeless;
+                }
+            }
+        }
+    }
+
+    /// What a guest said; an error is why it cannot go on.
+    async fn heard(&mut self, qemu: &mut Qemu, message: FromGuest) -> Result<(), String> {
+        let phase = |name: &str, millis: u64| (name.to_owned(), millis);
+        match message {
+            FromGuest::Hello { version, .. } => {
+                if version > control::VERSION {
+                    return Err(format!(
+                        "the machine speaks version {version} of its messages, this sandbar {}",
+                        control::VERSION
+                    ));
+                }
+                let boot = self.boot().map_err(|error| format!("the machine cannot be told what it is: {error}"))?;
+                let sent = qemu.to_guest.write_all(boot.line().as_bytes()).await;
+                sent.map_err(|error| format!("the machine cannot be told what it is: {error}"))?;
+                self.status.send_modify(|status| status.phases.push(phase("hello", 0)));
+            }
+            FromGuest::Phase { name, millis } => {
+                self.status.send_modify(|status| status.phases.push((name, millis)));
+            }
+            FromGuest::Ready { millis } => {
+                qemu.powered.ready = true;
+                if let Err(error) = folder::write(&self.supervised.folder.powered(), &qemu.powered) {
+                    tracing::debug!(%error, "another supervisor would not take it over");
+                }
+                self.status.send_modify(|status| {
+                    status.phases.push(phase("ready", millis));
+                    status.state = State::Running;
+                });
+            }
+            FromGuest::Failed { reason } => return Err(reason),
+            FromGuest::Refused { name, reason } if name == "boot" => {
+                return Err(format!("the machine does not take what it is told that it is: {reason}"));
+            }
+            FromGuest::Refused { name, reason } => tracing::warn!(name, reason, "the machine refused"),
+            FromGuest::ClockSet | FromGuest::Stopped | FromGuest::Unknown => {}
+        }
+        Ok(())
+    }
+
+    fn boot(&self) -> Result<ToGuest, String> {
+        let keys = Keys::read(&self.supervised.folder.keys()).map_err(|error| error.to_string())?;
+        let unusable = |error: KeysError| error.to_string();
+        Ok(ToGuest::Boot(Box::new(Boot {
+            time: Timestamp::now(),
+            entropy: fresh()?,
+            hostname: self.record.hostname.clone(),
+            files: self.record.files.clone(),
+            environment: self.record.environment.clone(),
+            ssh: BootSsh {
+                host_key: keys.host_pem().map_err(unusable)?,
+                authorized_keys: vec![keys.client_public().map_err(unusable)?],
+            },
+            network: BootNetwork::of_qemu(),
+            model: None,
+        })))
+    }
+
+    /// Does as ordered; returns until when the machine has to be off then.
+    async fn obey(&mut self, qemu: &mut Qemu, order: Order) -> Option<Instant> {
+        let words = |error: QmpError| error.to_string();
+        match order {
+            Order::Kill => {
+                self.status.send_modify(|status| status.state = State::Stopping);
+                quit(qemu).await;
+                Some(Instant::now() + COMMAND)
+            }
+            Order::Stop { grace } => {
+                let paused = self.status.borrow().state == State::Paused;
+                self.status.send_modify(|status| status.state = State::Stopping);
+                if paused && let Err(error) = qemu.qmp.execute("cont", json!({}), COMMAND).await {
+                    tracing::debug!(%error, "it cannot be thawed to be stopped");
+                }
+                let grace_millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+                let stop = ToGuest::Stop { grace_millis }.line();
+                if !qemu.powered.ready || qemu.to_guest.write_all(stop.as_bytes()).await.is_err() {
+                    // Nothing runs in it yet that could be stopped in order.
+                    quit(qemu).await;
+                }
+                Some(Instant::now() + grace + OFF)
+            }
+            Order::Pause(told) => {
+                let paused = qemu.qmp.execute("stop", json!({}), COMMAND).await.map(drop).map_err(words);
+                if paused.is_ok() {
+                    self.status.send_modify(|status| status.state = State::Paused);
+                }
+                let _ = told.send(paused);
+                None
+            }
+            Order::SetPorts { ports, labels, told } => {
+                let _ = told.send(self.set_ports(qemu, ports, labels).await);
+                None
+            }
+            Order::Unpause(told) => {
+                let thawed = qemu.qmp.execute("cont", json!({}), COMMAND).await.map(drop).map_err(words);
+                if thawed.is_ok() {
+                    set_clock(qemu).await;
+                    self.status.send_modify(|status| status.state = State::Running);
+                }
+                let _ = told.send(thawed);
+                None
+            }
+        }
+    }
+
+    /// Has other ports lead into the machine, now and when it is started again.
+    async fn set_ports(&mut self, qemu: &Qemu, ports: Vec<PortForward>, labels: Labels) -> Answer {
+        match forwards::change(&qemu.qmp, &self.record.ports, &ports).await {
+            Err(ForwardError::Taken(taken)) => return Answer::Taken(taken),
+            Err(error) => return Answer::Failed { reason: error.to_string() },
+            Ok(()) => {}
+        }
+        self.record.ports = ports;
+        self.record.labels = labels;
+        match folder::write(&self.supervised.folder.node(), &self.record) {
+            Ok(()) => Answer::Status(self.status.borrow().clone()),
+            Err(error) => Answer::Failed { reason: format!("its ports are changed until it is stopped: {error}") },
+        }
+    }
+
+    /// What the end of QEMU means, once it is really gone.
+    async fn ended(&self, mut qemu: Qemu, meant: bool, failure: Option<String>) -> End {
+        let gone = async {
+            match &mut qemu.child {
+                Some(child) => drop(child.wait().await),
+                // The connection is the sign of life of a process that is nobody's child.
+                None => while !matches!(qemu.events.recv().await, Err(broadcast::error::RecvError::Closed)) {},
+            }
+        };
+        if tokio::time::timeout(COMMAND, gone).await.is_err()
+            && let Err(error) = self.supervised.platform.kill_group(qemu.powered.process)
+        {
+            tracing::debug!(%error, "QEMU was not killed");
+        }
+        if let Err(error) = folder::remove(&self.supervised.folder.powered()) {
+            tracing::debug!(%error, "it is said to run");
+        }
+        match failure {
+            _ if meant => End::Meant,
+            Some(reason) => End::Unmeant { reason },
+            None => End::Unmeant { reason: "the machine went off by itself".to_owned() },
+        }
+    }
+}
+
+fn fresh() -> Result<String, String> {
+    let mut entropy = [0; control::ENTROPY];
+    random::fill(&mut entropy).map_err(|error| error.to_string())?;
+    Ok(control::entropy(&entropy))
+}
+
+/// Tells a guest what time it is.
+async fn set_clock(qemu: &mut Qemu) {
+    let Ok(entropy) = fresh() else { return };
+    let message = ToGuest::Clock { time: Timestamp::now(), entropy }.line();
+    if let Err(error) = qemu.to_guest.write_all(message.as_bytes()).await {
+        tracing::debug!(%error, "its clock is not set");
+    }
+}
+
+/// Ends QEMU at once.
+async fn quit(qemu: &Qemu) {
+    // It may be gone already.
+    if let Err(error) = qemu.qmp.execute("quit", json!({}), COMMAND).await {
+        tracing::debug!(%error, "QEMU ended before it was told to");
+    }
+}
