@@ -100,10 +100,14 @@ modules_of() {
 	for kind; do
 		sed -n "s/^$kind  *\([^ ]*\).*/\1/p" "$here/modules"
 	done | while read -r name; do
-		modprobe -d "$build/kernel" -S "$release" --show-depends "$name" || echo "missing $name"
+		# Without this machine's own settings, which add parameters.
+		modprobe -C /dev/null -d "$build/kernel" -S "$release" --show-depends "$name" || echo "missing $name"
 	done >"$work/depends"
 	if grep '^missing' "$work/depends" >&2; then
 		fail "not all modules of images/machine/modules are in Debian's kernel"
+	fi
+	if grep -v -e '^builtin ' -e '^insmod [^ ]* *$' "$work/depends" >&2; then
+		fail "this is not understood of what modprobe says"
 	fi
 	# insmod PATH
 	sed -n "s|^insmod .*/lib/modules/$release/\([^ ]*\) *\$|\1|p" "$work/depends" | awk '!seen[$0]++'
@@ -172,13 +176,16 @@ make_root() {
 	cp -a "$build/runtime/." "$build/node/." "$build/guest/." "$1/"
 	modules=$1/usr/lib/modules/$release
 	mkdir -p "$modules"
-	modules_of start | while read -r module; do unpack_module "$module" "$modules"; done >"$work/load"
+	for kind in start link; do
+		modules_of $kind | while read -r module; do unpack_module "$module" "$modules"; done >"$work/load.$kind"
+	done
 	modules_of present | while read -r module; do
 		[ -e "$modules/${module%.xz}" ] || unpack_module "$module" "$modules" >/dev/null
 	done
 	cp "$build/kernel/usr/lib/modules/$release/modules.order" "$build/kernel/usr/lib/modules/$release/modules.builtin" \
 		"$build/kernel/usr/lib/modules/$release/modules.builtin.modinfo" "$modules/"
-	mv "$work/load" "$modules/load"
+	mv "$work/load.start" "$modules/load"
+	mv "$work/load.link" "$modules/load-link"
 	[ -h "$1/lib" ] || ln -s usr/lib "$1/lib"
 	depmod -b "$1" "$release"
 	# BusyBox reads the texts.

@@ -79,7 +79,7 @@ func (m *Machine) Start() error {
 	if err := m.listen(); err != nil {
 		return err
 	}
-	if err := loadModules(earlyModules, loadModule); err != nil {
+	if err := loadModules(earlyModules, loadList, loadModule); err != nil {
 		return err
 	}
 	m.Phase(control.PhaseModules)
@@ -203,7 +203,7 @@ func (m *Machine) LoadModules() error {
 	if err != nil {
 		return err
 	}
-	return loadModules(folder, loadModule)
+	return loadModules(folder, loadList, loadModule)
 }
 
 // Log is where the machine's log goes: a port of its own where the host has given one, else the console.

@@ -37,7 +37,7 @@ func TestLoadModules(t *testing.T) {
 	folder := tree(t, map[string]string{"load": "kernel/a.ko\n\n  kernel/b.ko \nkernel/c.ko\n"})
 	var loaded []string
 	refused := errors.New("invalid module format")
-	err := loadModules(folder, func(path string) error {
+	err := loadModules(folder, "load", func(path string) error {
 		name, err := filepath.Rel(folder, path)
 		if err != nil {
 			t.Fatal(err)
@@ -55,10 +55,10 @@ func TestLoadModules(t *testing.T) {
 	if !errors.Is(err, refused) || !strings.Contains(err.Error(), "load b.ko") {
 		t.Errorf("error %v", err)
 	}
-	if err := loadModules(t.TempDir(), loadModule); !errors.Is(err, os.ErrNotExist) {
+	if err := loadModules(t.TempDir(), "load", loadModule); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a list: %v", err)
 	}
-	if err := loadModules(tree(t, map[string]string{"load": "x.ko"}), loadModule); !errors.Is(err, os.ErrNotExist) {
+	if err := loadModules(tree(t, map[string]string{"load": "x.ko"}), "load", loadModule); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without the module: %v", err)
 	}
 }
@@ -149,35 +149,43 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-// The messages are what iproute2's ip sends for the same (seen with strace), but for flags and sequence numbers.
-func TestNetlinkMessages(t *testing.T) {
+// messageCase is a message and its bytes in hexadecimal numbers, with spaces.
+type messageCase struct {
+	name string
+	got  []byte
+	want string
+}
+
+func checkMessages(t *testing.T, cases []messageCase) {
+	t.Helper()
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
 		t.Skip("the expected bytes are those of little-endian machines")
 	}
-	for _, c := range []struct {
-		name string
-		got  []byte
-		want string
-	}{
-		{"link set up", linkUp(7, 2), "20000000 1000 0500 07000000 00000000" + "00 00 0000 02000000 01000000 01000000"},
-		{
-			"address add", addAddress(8, 2, netip.MustParsePrefix("10.0.2.15/24")),
-			"28000000 1400 0505 08000000 00000000" + "02 18 00 00 02000000" + "0800 0200 0a00020f" + "0800 0100 0a00020f",
-		},
-		{
-			"route add default", addDefaultRoute(9, 2, netip.MustParseAddr("10.0.2.2")),
-			"2c000000 1800 0505 09000000 00000000" + "02 00 00 00 fe 03 00 01 00000000" + "0800 0500 0a000202" + "0800 0400 02000000",
-		},
-	} {
+	for _, c := range cases {
 		want, err := hex.DecodeString(strings.ReplaceAll(c.want, " ", ""))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s: %v", c.name, err)
 		}
 		if !bytes.Equal(c.got, want) {
 			t.Errorf("%s: %x, want %x", c.name, c.got, want)
 		}
 	}
-	if padded := request(1, 0, 1, []byte{1, 2, 3}, attribute{1, []byte{1}}); len(padded) != 16+4+8 || padded[20] != 5 {
+}
+
+// The messages are what iproute2's ip sends for the same (seen with strace), but for flags and sequence numbers.
+func TestNetlinkMessages(t *testing.T) {
+	checkMessages(t, []messageCase{
+		{"link set up", linkUp(2), "20000000 1000 0500 00000000 00000000" + "00 00 0000 02000000 01000000 01000000"},
+		{
+			"address add", addAddress(2, netip.MustParsePrefix("10.0.2.15/24")),
+			"28000000 1400 0505 00000000 00000000" + "02 18 00 00 02000000" + "0800 0200 0a00020f" + "0800 0100 0a00020f",
+		},
+		{
+			"route add default", addDefaultRoute(2, netip.MustParseAddr("10.0.2.2")),
+			"2c000000 1800 0505 00000000 00000000" + "02 00 00 00 fe 03 00 01 00000000" + "0800 0500 0a000202" + "0800 0400 02000000",
+		},
+	})
+	if padded := request(1, 0, []byte{1, 2, 3}, attribute{1, []byte{1}}); len(padded) != 16+4+8 || padded[20] != 5 {
 		t.Errorf("what is not a multiple of four is padded, and its length is not: %x", padded)
 	}
 }

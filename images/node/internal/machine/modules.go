@@ -10,8 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loadList is the file beside modules that names those to load, one a line and each after all that it needs.
-const loadList = "load"
+// Files beside modules that name those to load, one a line and each after all that it needs.
+const (
+	loadList = "load"
+	// linkList is of those that make a [control.NetworkLink].
+	linkList = "load-link"
+)
 
 // parseLoadList returns the files that a list names.
 func parseLoadList(text string) []string {
@@ -24,10 +28,10 @@ func parseLoadList(text string) []string {
 	return names
 }
 
-// loadModules loads what the list in folder names, which are paths relative to it. All are tried; what could not be loaded
+// loadModules loads what a list in folder names, which are paths relative to it. All are tried; what could not be loaded
 // is the error. load is [loadModule] but in tests.
-func loadModules(folder string, load func(path string) error) error {
-	list, err := os.ReadFile(filepath.Join(folder, loadList))
+func loadModules(folder, name string, load func(path string) error) error {
+	list, err := os.ReadFile(filepath.Join(folder, name))
 	if err != nil {
 		return fmt.Errorf("read which modules to load: %w", err)
 	}
@@ -40,6 +44,12 @@ func loadModules(folder string, load func(path string) error) error {
 	return errors.Join(failures...)
 }
 
+// moduleParameters are of modules that do by themselves what nobody needs.
+var moduleParameters = map[string]string{
+	// Two interfaces.
+	"ifb.ko": "numifbs=0",
+}
+
 // loadModule loads one that is not loaded yet.
 func loadModule(path string) error {
 	file, err := os.Open(path)
@@ -47,7 +57,7 @@ func loadModule(path string) error {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	if err := unix.FinitModule(int(file.Fd()), "", 0); err != nil && !errors.Is(err, unix.EEXIST) {
+	if err := unix.FinitModule(int(file.Fd()), moduleParameters[filepath.Base(path)], 0); err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	return nil

@@ -60,21 +60,17 @@ func configureNetwork(network control.Network) error {
 		return err
 	}
 	defer routing.close()
-	for i, step := range []struct {
-		what  string
-		build func(sequence uint32) []byte
-	}{
-		{"switch the loopback on", func(sequence uint32) []byte { return linkUp(sequence, loopback) }},
-		{"switch " + name + " on", func(sequence uint32) []byte { return linkUp(sequence, card) }},
-		{"give " + name + " its address", func(sequence uint32) []byte { return addAddress(sequence, card, network.Address) }},
-		{"make the default route", func(sequence uint32) []byte { return addDefaultRoute(sequence, card, network.Gateway) }},
-	} {
-		sequence := uint32(i + 1)
-		if err := routing.ask(sequence, step.build(sequence)); err != nil {
-			return fmt.Errorf("%s: %w", step.what, err)
+	if network.Link != nil {
+		if err := shape(routing, name, card, *network.Link); err != nil {
+			return err
 		}
 	}
-	return nil
+	return routing.do([]step{
+		{"switch the loopback on", linkUp(loopback)},
+		{"switch " + name + " on", linkUp(card)},
+		{"give " + name + " its address", addAddress(card, network.Address)},
+		{"make the default route", addDefaultRoute(card, network.Gateway)},
+	})
 }
 
 // nameFiles sets the machine's name and writes what an engine gives a container: its name, hosts and resolvers.

@@ -24,6 +24,11 @@ func bootLine(more string) string {
 		`"network":{"address":"10.0.2.15/24","gateway":"10.0.2.2"}` + more + `}`
 }
 
+// linkLine is a boot message whose network has this link.
+func linkLine(link string) string {
+	return strings.Replace(bootLine(""), `"gateway":"10.0.2.2"`, `"gateway":"10.0.2.2","link":`+link, 1)
+}
+
 // recorder is a log and the other side of a link.
 type recorder struct {
 	mu    sync.Mutex
@@ -68,6 +73,14 @@ func TestReadHost(t *testing.T) {
 		{name: "no name", line: strings.Replace(bootLine(""), `"hostname":"a"`, `"hostname":"a b"`, 1), refused: "hostname"},
 		{name: "an address of IPv6", line: strings.Replace(bootLine(""), "10.0.2.15/24", "fd00::1/64", 1), refused: "IPv4"},
 		{name: "no network", line: strings.Replace(bootLine(""), "10.0.2.15/24", "", 1), refused: "IPv4"},
+		{name: "a link", line: linkLine(`{"downloadKbit":100000,"uploadKbit":40000,"latencyMillis":20,"lossPercent":0.5}`), handled: "boot"},
+		{name: "a link that changes nothing", line: linkLine(`{}`), handled: "boot"},
+		{name: "no link", line: linkLine(`null`), handled: "boot"},
+		{name: "a link that is too slow", line: linkLine(`{"uploadKbit":7}`), refused: "network.link.uploadKbit is 7: it may be 8 to 10000000, and 0 for no limit"},
+		{name: "a link that is too fast", line: linkLine(`{"downloadKbit":10000001}`), refused: "network.link.downloadKbit is 10000001"},
+		{name: "a link back in time", line: linkLine(`{"latencyMillis":-1}`), refused: "network.link.latencyMillis is -1: it may be 0 to 60000"},
+		{name: "a link that loses everything", line: linkLine(`{"lossPercent":100}`), refused: "network.link.lossPercent is 100: it may be 0 to 90"},
+		{name: "a link of words", line: linkLine(`{"latencyMillis":"20ms"}`), refused: "latencyMillis"},
 		{name: "a command", line: bootLine(`,"command":["sh"]`), refused: "no other command"},
 		{name: "a relative file", line: bootLine(`,"files":[{"path":"etc/x"}]`), refused: `"etc/x"`},
 		{name: "a file elsewhere", line: bootLine(`,"files":[{"path":"/etc/../proc/x"}]`), refused: "clean"},

@@ -134,7 +134,27 @@ type Network struct {
 	// Gateway and DNS are addresses; DNS may be missing.
 	Gateway netip.Addr `json:"gateway"`
 	DNS     netip.Addr `json:"dns"`
+	// Link is what leads to the outside; nil is one as good as the host's.
+	Link *NetworkLink `json:"link,omitempty"`
 }
+
+// NetworkLink is how good a machine's way to the outside is. Zero values change nothing.
+type NetworkLink struct {
+	// DownloadKbit and UploadKbit are what goes through in a second, in 1000 bits.
+	DownloadKbit int64 `json:"downloadKbit,omitempty"`
+	UploadKbit   int64 `json:"uploadKbit,omitempty"`
+	// LatencyMillis is what a round trip takes longer, half of it each way.
+	LatencyMillis int64 `json:"latencyMillis,omitempty"`
+	// LossPercent is how many of a hundred packets are lost, each way.
+	LossPercent float64 `json:"lossPercent,omitempty"`
+}
+
+// Limits of a [NetworkLink]. Below the first a machine is not reached in the time that anybody waits for it.
+const (
+	MinKbit, MaxKbit = 8, 10_000_000
+	MaxLatencyMillis = 60_000
+	MaxLossPercent   = 90
+)
 
 // MinEntropy is how many random bytes a message must bring at least.
 const MinEntropy = 32
@@ -201,8 +221,33 @@ func (b *Boot) check() []error {
 	if n := b.Network; !n.Address.IsValid() || !n.Address.Addr().Is4() || !n.Gateway.Is4() || (n.DNS.IsValid() && !n.DNS.Is4()) {
 		say("network %s by %s, DNS %s, is not one of IPv4", n.Address, n.Gateway, n.DNS)
 	}
+	if link := b.Network.Link; link != nil {
+		problems = append(problems, link.check()...)
+	}
 	if len(b.Command) > 0 {
 		say("there is no other command to run than the node (%q)", b.Command)
+	}
+	return problems
+}
+
+func (l *NetworkLink) check() []error {
+	var problems []error
+	say := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("network.link."+format, args...))
+	}
+	for _, rate := range []struct {
+		name string
+		kbit int64
+	}{{"downloadKbit", l.DownloadKbit}, {"uploadKbit", l.UploadKbit}} {
+		if rate.kbit != 0 && (rate.kbit < MinKbit || rate.kbit > MaxKbit) {
+			say("%s is %d: it may be %d to %d, and 0 for no limit", rate.name, rate.kbit, MinKbit, MaxKbit)
+		}
+	}
+	if l.LatencyMillis < 0 || l.LatencyMillis > MaxLatencyMillis {
+		say("latencyMillis is %d: it may be 0 to %d", l.LatencyMillis, MaxLatencyMillis)
+	}
+	if l.LossPercent < 0 || l.LossPercent > MaxLossPercent {
+		say("lossPercent is %v: it may be 0 to %d", l.LossPercent, MaxLossPercent)
 	}
 	return problems
 }
