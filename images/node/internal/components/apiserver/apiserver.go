@@ -104,12 +104,13 @@ func (a *APIServer) construct(bootstrapped bool) (*aggregatorapiserver.APIAggreg
 	if err != nil {
 		return nil, err
 	}
+	documented := a.config.KubeAPIs.ControlPlane.Generic
 	a.config = nil
 	server, err := app.CreateServerChain(completed)
 	if err != nil {
 		return nil, err
 	}
-	if err := listGroupsOnce(server); err != nil {
+	if err := documentOnDemand(server, documented); err != nil {
 		return nil, err
 	}
 	if a.options.ShutdownTimeout > 0 {

@@ -63,7 +63,11 @@ func newConfig(opts options.CompletedOptions, identity *pki.PKI) (*app.Config, e
 	if err != nil {
 		return nil, fmt.Errorf("aggregation: %w", err)
 	}
-	return &app.Config{Options: opts, KubeAPIs: kube, ApiExtensions: extensions, Aggregator: aggregator}, nil
+	// Of the three, the other two have been made from it by now.
+	plane.Generic.SkipOpenAPIInstallation = true
+	config := &app.Config{Options: opts, KubeAPIs: kube, ApiExtensions: extensions, Aggregator: aggregator}
+	defineOwnAlone(config)
+	return config, nil
 }
 
 // newFoundation does what kube-apiserver's BuildGenericConfig does for the options that are used here, with two
@@ -132,7 +136,7 @@ func serveOwnClients(config *genericapiserver.Config, identity *pki.PKI) error {
 
 // describe sets what the server says of its API, and which of its requests take long.
 func describe(config *genericapiserver.Config) {
-	definitions := openapi.GetOpenAPIDefinitionsWithoutDisabledFeatures(generatedopenapi.GetOpenAPIDefinitions)
+	definitions := referringOnce(openapi.GetOpenAPIDefinitionsWithoutDisabledFeatures(generatedopenapi.GetOpenAPIDefinitions))
 	namer := openapinamer.NewDefinitionNamer(legacyscheme.Scheme, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme)
 	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
 	config.OpenAPIConfig.Info.Title = "Kubernetes"
