@@ -177,7 +177,7 @@ impl Context {
     fn qemu(&self) -> Result<PathBuf, EngineError> {
         let program = machine::host_program();
         which::which_in(program, self.env.path.as_ref(), &self.folder)
-            .map_err(|_| EngineError::NotInstalled { looked_for: program.to_owned() })
+            .map_err(|_| EngineError::NoQemu { program: program.to_owned() })
     }
 
     /// The variables of this environment, for programs that need them all.

@@ -39,8 +39,10 @@ type Outcome<T = ()> = Result<T, String>;
 type Step = (&'static str, fn(&Suite) -> Outcome);
 
 /// The steps in their order.
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 13] = [
     ("up_ends_with_a_cluster_that_answers", up),
+    ("what_does_not_fit_is_refused", too_large),
+    ("a_kernel_that_panics_is_quoted", panicking),
     ("programs_run_in_it", programs),
     ("files_go_both_ways", files),
     ("pause_and_unpause_keep_it", pause),
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
 struct Suite {
     home: tempfile::TempDir,
     archive: PathBuf,
+    set: PathBuf,
     failed: AtomicBool,
 }
 
@@ -93,7 +96,7 @@ impl Suite {
         let home = tempfile::tempdir().map_err(|error| error.to_string())?;
         let archive = home.path().join("machine.tar");
         machine_set::pack(&set, &archive).map_err(|error| error.to_string())?;
-        Ok(Self { home, archive, failed: AtomicBool::new(false) })
+        Ok(Self { home, archive, set, failed: AtomicBool::new(false) })
     }
 
     /// A step, unless one before it failed.
@@ -114,11 +117,15 @@ impl Suite {
         self.home.path().join(path)
     }
 
-    fn output(&self, arguments: &[&str]) -> Outcome<Output> {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sandbar"));
         command.args(arguments).env("SANDBAR_HOME", self.path("home")).env("KUBECONFIG", self.path("kubeconfig"));
         command.env("SANDBAR_CLUSTER", CLUSTER).current_dir(self.home.path());
-        command.output().map_err(|error| error.to_string())
+        command
+    }
+
+    fn output(&self, arguments: &[&str]) -> Outcome<Output> {
+        self.command(arguments).output().map_err(|error| error.to_string())
     }
 
     fn sandbar(&self, arguments: &[&str]) -> Outcome<String> {
@@ -195,6 +202,40 @@ fn up(suite: &Suite) -> Outcome {
         doctor["checks"].as_array().ok_or("no checks")?.iter().find(|check| check["code"] == "container-starts");
     assert_eq!(looked.ok_or("no such check")?["result"], "skipped", "{doctor}");
     suite.kubectl(&["create", "configmap", "kept", "--from-literal=by=up"]).map(drop)
+}
+
+fn too_large(suite: &Suite) -> Outcome {
+    let archive = suite.archive.to_str().unwrap();
+    let up = ["up", "huge", "--engine", "machine", "--node-image", archive, "--memory", "9000Gi"];
+    let refused = suite.output(&up)?;
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(3), "{words}");
+    assert!(words.contains("MiB of memory to spare, machine sandbar-huge needs 9216000 MiB"), "{words}");
+    assert_eq!(suite.json(&["ls"])?["clusters"].as_array().map(Vec::len), Some(1), "nothing is left of it");
+    Ok(())
+}
+
+fn panicking(suite: &Suite) -> Outcome {
+    let text = |error: std::io::Error| error.to_string();
+    // The same set with another first program, which is not there.
+    let broken = suite.path("broken");
+    std::fs::create_dir(&broken).map_err(text)?;
+    let manifest = std::fs::read_to_string(suite.set.join("manifest.json")).map_err(text)?;
+    let mut manifest: Value = serde_json::from_str(&manifest).map_err(|error| error.to_string())?;
+    let arguments = format!("{} rdinit=/there/is/none root=/dev/none", manifest["kernelArguments"].as_str().unwrap());
+    manifest["kernelArguments"] = arguments.into();
+    std::fs::write(broken.join("manifest.json"), manifest.to_string()).map_err(text)?;
+    for file in ["kernel", "initramfs", "system.img", "data.img"] {
+        std::os::unix::fs::symlink(suite.set.join(file), broken.join(file)).map_err(text)?;
+    }
+    let archive = suite.path("broken.tar");
+    machine_set::pack(&broken, &archive).map_err(text)?;
+    let mut up = suite.command(&["up", "broken", "--engine", "machine", "--timeout", TIMEOUT, "--node-image"]);
+    up.arg(&archive).env("SANDBAR_HOME", suite.path("broken-home"));
+    let failed = up.output().map_err(text)?;
+    let words = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(failed.status.code() == Some(1) && words.contains("Kernel panic"), "{words}");
+    Ok(())
 }
 
 fn programs(suite: &Suite) -> Outcome {

@@ -175,6 +175,21 @@ impl From<EngineError> for Failure {
                         .to_owned(),
                 ),
             ),
+            EngineError::NoQemu { program } => (FailureKind::Host, Some(qemu_package(program))),
+            EngineError::QemuTooOld { .. } => (
+                FailureKind::Host,
+                Some(
+                    "Debian 12 has a newer one in bookworm-backports: `sudo apt-get install -t bookworm-backports \
+                     qemu-system`; https://www.qemu.org/download has those of other systems"
+                        .to_owned(),
+                ),
+            ),
+            EngineError::NotEnough { what: "memory", .. } => {
+                (FailureKind::Host, Some("end other programs, or give the machine less with --memory".to_owned()))
+            }
+            EngineError::NotEnough { .. } => {
+                (FailureKind::Host, Some("make room there; `sandbar paths` says where machines are".to_owned()))
+            }
             EngineError::Unreachable { engine, endpoint, reason } => {
                 (FailureKind::Host, Some(unreachable(engine, endpoint, reason)))
             }
@@ -231,6 +246,19 @@ impl From<EngineError> for Failure {
         let failure = Self::new(kind, error);
         hint.into_iter().fold(failure, Self::hint)
     }
+}
+
+/// Where QEMU's program for an architecture comes from.
+fn qemu_package(program: &str) -> String {
+    let package = match program.strip_prefix("qemu-system-").unwrap_or_default() {
+        "aarch64" => "qemu-system-arm",
+        "riscv64" => "qemu-system-misc",
+        _ => "qemu-system-x86",
+    };
+    format!(
+        "install it: `sudo apt-get install {package}`, `sudo dnf install qemu`, `brew install qemu` or \
+         `winget install SoftwareFreedomConservancy.QEMU`"
+    )
 }
 
 /// What helps where an engine's API does not answer: first what the user said of it, then what the system says.

@@ -94,7 +94,9 @@ impl Host<'_> {
                 source @ (EngineError::Unreachable { .. }
                 | EngineError::Tls { .. }
                 | EngineError::Ssh { .. }
-                | EngineError::NotInstalled { .. }),
+                | EngineError::NotInstalled { .. }
+                | EngineError::NoQemu { .. }
+                | EngineError::QemuTooOld { .. }),
             ) => Err(ClusterError::EngineAway { name: record.name.clone(), source }),
             connected => Ok(connected?),
         }

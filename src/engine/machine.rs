@@ -57,6 +57,10 @@ const CONNECT: Duration = Duration::from_mins(1);
 const SUPERVISOR: Duration = Duration::from_secs(10);
 /// How often that is tried; it has no way to tell.
 const AGAIN: Duration = Duration::from_millis(5);
+/// What a machine writes to its disk until it is healthy, and some: below it, its start would end in the middle.
+const ROOM: u64 = 512 << 20;
+/// The oldest QEMU that will do, and why.
+const QEMU: (u64, &str, &str) = (9, "9.0", "which can keep a machine's memory in a file (mapped-ram)");
 /// Cores of a machine of which nobody said how many: as many as the smallest edge device has.
 const CORES: u32 = 2;
 /// Memory of a machine of which nobody said how much, in MiB.
@@ -119,6 +123,7 @@ impl MachineEngine {
         let said = said.map_err(|error| unreachable(error.to_string()))?;
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
         let version = said.split_whitespace().nth(3).unwrap_or_default().to_owned();
+        check_version(&version)?;
         let MachineOptions { places, program, word, environment, platform, .. } = options;
         let info = EngineInfo {
             kind: KIND.to_owned(),
@@ -177,6 +182,21 @@ impl MachineEngine {
             }
             tokio::time::sleep(AGAIN).await;
         }
+    }
+
+    /// Whether this host has room for a machine that is about to run. What does not say how much it has is believed to have
+    /// enough.
+    fn check_room(&self, record: &MachineRecord) -> Result<(), EngineError> {
+        let platform = self.inner.platform;
+        let lacking = |what, needed, available: Option<u64>| match available {
+            Some(available) if available < needed => {
+                Err(EngineError::NotEnough { what, name: record.name.clone(), needed, available })
+            }
+            _ => Ok(()),
+        };
+        lacking("memory", record.memory_mib << 20, platform.available_memory())?;
+        let space = platform.free_space(&self.inner.places.machines);
+        lacking("disk space", ROOM, space.map_err(|error| refused("see how much room there is", error))?)
     }
 
     /// How a machine runs.
@@ -374,6 +394,7 @@ impl Engine for MachineEngine {
             RunState::Paused => return self.unpause_node(name).await,
             _ => {}
         }
+        self.check_room(&record)?;
         record.meant = Meant::Running;
         folder::write(&self.folder(name).node(), &record).map_err(|error| refused("start the machine", error))?;
         self.supervise(name).await?;
@@ -623,6 +644,15 @@ async fn end_of(mut session: ExecSession) -> Result<Option<String>, EngineError>
     outputs.0.and(outputs.1.map(|_| 0)).map_err(|error| refused("run a program in the machine", error))?;
     let status = session.control.wait().await?;
     Ok((status != 0).then(|| String::from_utf8_lossy(&words).trim().to_owned()))
+}
+
+/// Refuses a QEMU that lacks what machines need. One that does not say its version has to show it.
+fn check_version(found: &str) -> Result<(), EngineError> {
+    let (least, needed, because) = QEMU;
+    match found.split('.').next().unwrap_or_default().parse::<u64>() {
+        Ok(major) if major < least => Err(EngineError::QemuTooOld { found: found.to_owned(), needed, because }),
+        _ => Ok(()),
+    }
 }
 
 fn check_ours(labels: &Labels) -> Result<(), EngineError> {

@@ -416,6 +416,34 @@ pub enum EngineError {
         /// What was looked for, in words.
         looked_for: String,
     },
+    /// QEMU is not installed.
+    #[error("QEMU is not installed (looked for {program})")]
+    NoQemu {
+        /// Its program for the machine's architecture.
+        program: String,
+    },
+    /// QEMU lacks what machines need.
+    #[error("QEMU {found} is too old: machines need {needed} or later, {because}")]
+    QemuTooOld {
+        /// The version that is installed.
+        found: String,
+        /// The oldest that will do.
+        needed: &'static str,
+        /// What the older ones lack.
+        because: &'static str,
+    },
+    /// This host has not enough of something for a machine.
+    #[error("this host has {} MiB of {what} to spare, machine {name} needs {} MiB", available >> 20, needed >> 20)]
+    NotEnough {
+        /// `memory` or `disk space`.
+        what: &'static str,
+        /// The machine.
+        name: String,
+        /// What it needs, in bytes.
+        needed: u64,
+        /// What there is, in bytes.
+        available: u64,
+    },
     /// An engine is installed, its API does not answer.
     #[error("{engine} is installed, but its API at {endpoint} does not answer: {reason}")]
     Unreachable {

@@ -12,6 +12,7 @@ mod interrupted;
 mod kubeconfig;
 mod library;
 mod life;
+mod machine;
 mod node_image;
 mod pause;
 mod port;
