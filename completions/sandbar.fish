@@ -61,8 +61,8 @@ complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "exec" -d 'Run a pro
 complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "kubectl" -d 'Run kubectl for a cluster: this machine\'s own where its version fits, otherwise the node\'s'
 complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "kubeconfig" -d 'Print a cluster\'s kubeconfig, or put it into yours and take it out'
 complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "image" -d 'Images in the node'
-complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "port" -d 'Ports of this machine that lead into a cluster'
 complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "cache" -d 'What was downloaded: node images of releases'
+complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "device" -d 'Devices that a cluster\'s machine can play: boards such as a Raspberry Pi, on any laptop'
 complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "doctor" -d 'Check whether this machine and its engine are fit for a cluster, by trying'
 complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "paths" -d 'Show where Sandbar\'s own files are'
 complete -c sandbar -n "__fish_sandbar_needs_command" -f -a "gc" -d 'Remove what nobody wants any more: clusters whose time is over, what interrupted commands left, what has no record here'
@@ -90,6 +90,7 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand init" -s v -l verbose -d
 complete -c sandbar -n "__fish_sandbar_using_subcommand init" -s y -l yes -d 'Yes to every question'
 complete -c sandbar -n "__fish_sandbar_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sandbar -n "__fish_sandbar_using_subcommand init" -s V -l version -d 'Print version'
+complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l device -d 'Device that a machine of QEMU plays: the name of one (`sandbar device ls`), or the path of a profile of your own' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l node-image -d 'Node image: one in the engine\'s store or in a registry, or an archive [default: the one of this version]' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l api-port -d 'Port of the API on this machine [default: 6443, or a free one]' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l http-port -d 'Port of the ingress on this machine [default: 80, or a free one]' -r
@@ -544,87 +545,6 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_s
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from help" -f -a "load" -d 'Bring an image into the node: from the engine\'s store, an archive, a folder in OCI layout, or standard input'
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from help" -f -a "ls" -d 'List the images that the node has'
 complete -c sandbar -n "__fish_sandbar_using_subcommand image; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
-podman\t'Podman'
-docker\t'Docker'
-machine\t'A machine of QEMU, which needs neither'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
-json\t'For programs'
-yaml\t'For programs and people'
-name\t'Names alone, one a line'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -s q -l quiet -d 'Nothing but results and errors'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -s v -l verbose -d 'More of what happens'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -s y -l yes -d 'Yes to every question'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -s V -l version -d 'Print version'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -f -a "ls" -d 'List the ports of a cluster'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -f -a "add" -d 'Let further ports lead into a cluster that runs'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -f -a "rm" -d 'Take further ports away from a cluster that runs'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and not __fish_seen_subcommand_from ls add rm help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from ls" -s c -l cluster -d 'Name of the cluster' -r
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from ls" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from ls" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
-podman\t'Podman'
-docker\t'Docker'
-machine\t'A machine of QEMU, which needs neither'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from ls" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
-json\t'For programs'
-yaml\t'For programs and people'
-name\t'Names alone, one a line'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from ls" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from ls" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from ls" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Nothing but results and errors'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from ls" -s v -l verbose -d 'More of what happens'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from ls" -s y -l yes -d 'Yes to every question'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from ls" -s V -l version -d 'Print version'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from add" -s c -l cluster -d 'Name of the cluster' -r
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from add" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from add" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
-podman\t'Podman'
-docker\t'Docker'
-machine\t'A machine of QEMU, which needs neither'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from add" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
-json\t'For programs'
-yaml\t'For programs and people'
-name\t'Names alone, one a line'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from add" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from add" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from add" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from add" -l recreate -d 'Make the node anew where its engine cannot do otherwise; the cluster\'s data stay'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Nothing but results and errors'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from add" -s v -l verbose -d 'More of what happens'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from add" -s y -l yes -d 'Yes to every question'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from add" -s V -l version -d 'Print version'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from rm" -s c -l cluster -d 'Name of the cluster' -r
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from rm" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from rm" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
-podman\t'Podman'
-docker\t'Docker'
-machine\t'A machine of QEMU, which needs neither'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from rm" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
-json\t'For programs'
-yaml\t'For programs and people'
-name\t'Names alone, one a line'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from rm" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from rm" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from rm" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from rm" -l recreate -d 'Make the node anew where its engine cannot do otherwise; the cluster\'s data stay'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from rm" -s q -l quiet -d 'Nothing but results and errors'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from rm" -s v -l verbose -d 'More of what happens'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from rm" -s y -l yes -d 'Yes to every question'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from rm" -s V -l version -d 'Print version'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from help" -f -a "ls" -d 'List the ports of a cluster'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from help" -f -a "add" -d 'Let further ports lead into a cluster that runs'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from help" -f -a "rm" -d 'Take further ports away from a cluster that runs'
-complete -c sandbar -n "__fish_sandbar_using_subcommand port; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and not __fish_seen_subcommand_from path key ls prune help" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and not __fish_seen_subcommand_from path key ls prune help" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
@@ -721,6 +641,65 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_s
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "ls" -d 'List what is in it'
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "prune" -d 'Remove what this version has no use for'
 complete -c sandbar -n "__fish_sandbar_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and not __fish_seen_subcommand_from ls show help" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and not __fish_seen_subcommand_from ls show help" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
+podman\t'Podman'
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and not __fish_seen_subcommand_from ls show help" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names alone, one a line'"
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and not __fish_seen_subcommand_from ls show help" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and not __fish_seen_subcommand_from ls show help" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and not __fish_seen_subcommand_from ls show help" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and not __fish_seen_subcommand_from ls show help" -s q -l quiet -d 'Nothing but results and errors'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and not __fish_seen_subcommand_from ls show help" -s v -l verbose -d 'More of what happens'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and not __fish_seen_subcommand_from ls show help" -s y -l yes -d 'Yes to every question'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and not __fish_seen_subcommand_from ls show help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and not __fish_seen_subcommand_from ls show help" -s V -l version -d 'Print version'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and not __fish_seen_subcommand_from ls show help" -f -a "ls" -d 'List the devices that come with this program'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and not __fish_seen_subcommand_from ls show help" -f -a "show" -d 'Show a device: what the machine is like, and what is not emulated'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and not __fish_seen_subcommand_from ls show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from ls" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from ls" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
+podman\t'Podman'
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from ls" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names alone, one a line'"
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from ls" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from ls" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from ls" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Nothing but results and errors'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from ls" -s v -l verbose -d 'More of what happens'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from ls" -s y -l yes -d 'Yes to every question'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from ls" -s V -l version -d 'Print version'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from show" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from show" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
+podman\t'Podman'
+docker\t'Docker'
+machine\t'A machine of QEMU, which needs neither'"
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from show" -s o -l output -d 'Form of the result' -r -f -a "table\t'For people'
+json\t'For programs'
+yaml\t'For programs and people'
+name\t'Names alone, one a line'"
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from show" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from show" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from show" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from show" -l toml -d 'The profile as it stands, to make one of your own'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Nothing but results and errors'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from show" -s v -l verbose -d 'More of what happens'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from show" -s y -l yes -d 'Yes to every question'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "ls" -d 'List the devices that come with this program'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show a device: what the machine is like, and what is not emulated'
+complete -c sandbar -n "__fish_sandbar_using_subcommand device; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sandbar -n "__fish_sandbar_using_subcommand doctor" -l device -d 'Device that the cluster would be: its name, or the path of a profile' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand doctor" -l node-image -d 'Node image in the engine\'s store' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand doctor" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand doctor" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
@@ -827,42 +806,41 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand version" -s v -l verbose
 complete -c sandbar -n "__fish_sandbar_using_subcommand version" -s y -l yes -d 'Yes to every question'
 complete -c sandbar -n "__fish_sandbar_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sandbar -n "__fish_sandbar_using_subcommand version" -s V -l version -d 'Print version'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "init" -d 'Write a cluster file, with a comment for each key'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "up" -d 'Make a cluster, start it, or find that nothing is to be done'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "stop" -d 'Stop a cluster; its data, ports and context stay'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "start" -d 'Start a stopped cluster as it was'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "restart" -d 'Stop a cluster and start it again'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "pause" -d 'Freeze a cluster: it keeps its memory and takes no CPU time'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "unpause" -d 'Let a paused cluster go on'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "renew" -d 'Say anew how long a cluster is wanted, before `sandbar gc` removes it'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "rm" -d 'Remove clusters with everything of them: container, network, volume, kubeconfig entries'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "ls" -d 'List clusters'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "status" -d 'Show how a cluster is: its components, addresses, warnings'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "logs" -d 'Show what the node\'s components say'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "report" -d 'Write one archive to show to somebody else: logs, resources, versions'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "shell" -d 'Open a shell in the node'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "exec" -d 'Run a program in the node; its exit code is this one\'s'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "kubectl" -d 'Run kubectl for a cluster: this machine\'s own where its version fits, otherwise the node\'s'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "kubeconfig" -d 'Print a cluster\'s kubeconfig, or put it into yours and take it out'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "image" -d 'Images in the node'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "port" -d 'Ports of this machine that lead into a cluster'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "cache" -d 'What was downloaded: node images of releases'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "doctor" -d 'Check whether this machine and its engine are fit for a cluster, by trying'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "paths" -d 'Show where Sandbar\'s own files are'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "gc" -d 'Remove what nobody wants any more: clusters whose time is over, what interrupted commands left, what has no record here'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "completions" -d 'Print the completions of a shell'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "schema" -d 'Print the JSON Schema of the cluster file, for editors'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "version" -d 'Show the version of this program and of the node contract that it speaks'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image port cache doctor paths gc completions schema version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "init" -d 'Write a cluster file, with a comment for each key'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "up" -d 'Make a cluster, start it, or find that nothing is to be done'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "stop" -d 'Stop a cluster; its data, ports and context stay'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "start" -d 'Start a stopped cluster as it was'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "restart" -d 'Stop a cluster and start it again'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "pause" -d 'Freeze a cluster: it keeps its memory and takes no CPU time'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "unpause" -d 'Let a paused cluster go on'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "renew" -d 'Say anew how long a cluster is wanted, before `sandbar gc` removes it'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "rm" -d 'Remove clusters with everything of them: container, network, volume, kubeconfig entries'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "ls" -d 'List clusters'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "status" -d 'Show how a cluster is: its components, addresses, warnings'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "logs" -d 'Show what the node\'s components say'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "report" -d 'Write one archive to show to somebody else: logs, resources, versions'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "shell" -d 'Open a shell in the node'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "exec" -d 'Run a program in the node; its exit code is this one\'s'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "kubectl" -d 'Run kubectl for a cluster: this machine\'s own where its version fits, otherwise the node\'s'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "kubeconfig" -d 'Print a cluster\'s kubeconfig, or put it into yours and take it out'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "image" -d 'Images in the node'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "cache" -d 'What was downloaded: node images of releases'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "device" -d 'Devices that a cluster\'s machine can play: boards such as a Raspberry Pi, on any laptop'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "doctor" -d 'Check whether this machine and its engine are fit for a cluster, by trying'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "paths" -d 'Show where Sandbar\'s own files are'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "gc" -d 'Remove what nobody wants any more: clusters whose time is over, what interrupted commands left, what has no record here'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "completions" -d 'Print the completions of a shell'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "schema" -d 'Print the JSON Schema of the cluster file, for editors'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "version" -d 'Show the version of this program and of the node contract that it speaks'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and not __fish_seen_subcommand_from init up stop start restart pause unpause renew rm ls status logs report shell exec kubectl kubeconfig image cache device doctor paths gc completions schema version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from kubeconfig" -f -a "print" -d 'Print it, with its private key'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from kubeconfig" -f -a "merge" -d 'Put its context into your kubeconfig and make it the current one'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from kubeconfig" -f -a "unmerge" -d 'Take its entries out of your kubeconfig and restore the context before it'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from image" -f -a "load" -d 'Bring an image into the node: from the engine\'s store, an archive, a folder in OCI layout, or standard input'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from image" -f -a "ls" -d 'List the images that the node has'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from port" -f -a "ls" -d 'List the ports of a cluster'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from port" -f -a "add" -d 'Let further ports lead into a cluster that runs'
-complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from port" -f -a "rm" -d 'Take further ports away from a cluster that runs'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "path" -d 'Print the folder, which is there once something was downloaded'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "key" -d 'Print a key for CI caches, made of this version, its node image and this machine\'s architecture'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "ls" -d 'List what is in it'
 complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "prune" -d 'Remove what this version has no use for'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "ls" -d 'List the devices that come with this program'
+complete -c sandbar -n "__fish_sandbar_using_subcommand help; and __fish_seen_subcommand_from device" -f -a "show" -d 'Show a device: what the machine is like, and what is not emulated'

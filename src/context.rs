@@ -13,6 +13,7 @@ use crate::cli;
 use crate::cluster::probe::{FakeProber, NetworkProber, Prober};
 use crate::cluster::{EngineSource, Host};
 use crate::engine::fake::FakeEngine;
+use crate::engine::machine::programs::Programs;
 use crate::engine::machine::supervisor::Supervised;
 use crate::engine::machine::{self, MachineEngine, MachineOptions, Places};
 use crate::engine::{Engine, EngineError, container};
@@ -173,11 +174,9 @@ impl Context {
         Places { machines: dirs.machines(), images: dirs.machine_images(), run: dirs.runtime.join("m") }
     }
 
-    /// QEMU for this host's own architecture; those for others are beside it.
-    fn qemu(&self) -> Result<PathBuf, EngineError> {
-        let program = machine::host_program();
-        which::which_in(program, self.env.path.as_ref(), &self.folder)
-            .map_err(|_| EngineError::NoQemu { program: program.to_owned() })
+    /// Where QEMU's programs are.
+    fn qemu(&self) -> Programs {
+        Programs { path: self.env.path.clone(), folder: self.folder.clone() }
     }
 
     /// The variables of this environment, for programs that need them all.
@@ -190,7 +189,7 @@ impl Context {
     async fn machines(&self) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), EngineError> {
         let engine = MachineEngine::connect(MachineOptions {
             places: self.machine_places(),
-            qemu: self.qemu()?,
+            programs: self.qemu(),
             word: cli::supervise::WORD,
             program: self
                 .program
@@ -226,7 +225,7 @@ impl Context {
         let supervised = Supervised {
             folder: places.machine(name),
             places,
-            qemu: self.qemu()?,
+            programs: self.qemu(),
             environment: self.variables(),
             platform: self.platform,
         };

@@ -8,6 +8,7 @@ pub mod artifact;
 pub mod cli;
 pub mod cluster;
 pub mod context;
+pub mod device;
 pub mod doctor;
 pub mod engine;
 pub mod env;

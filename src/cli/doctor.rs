@@ -1,6 +1,6 @@
 //! `sandbar doctor`
 
-use super::target;
+use super::{device, target};
 use crate::context::Context;
 use crate::doctor::{self, CHECKS, Check, CheckReport, Fix, Outcome, Proxy, Report, Request};
 use crate::error::{Failure, FailureKind};
@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// Say what can be checked, and check nothing
     #[arg(long, conflicts_with = "fix")]
     list: bool,
+    /// Device that the cluster would be: its name, or the path of a profile
+    #[arg(long, value_name = "NAME|FILE")]
+    device: Option<String>,
     /// Node image in the engine's store
     #[arg(long, value_name = "REF|FILE", alias = "image")]
     node_image: Option<NodeImage>,
@@ -49,7 +52,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if args.list {
         return list(context, &checks);
     }
-    let spec = spec(context, args.node_image)?;
+    let spec = spec(context, args.device.as_deref(), args.node_image)?;
     let proxy = Proxy { variables: context.env.proxy_names.clone(), exempt: context.env.proxies.none.clone() };
     let request = Request { checks, spec, proxy };
     let mut report = doctor::run(&context.host(), &request).await?;
@@ -73,9 +76,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 }
 
 /// The cluster that `up` would make.
-fn spec(context: &Context, image: Option<NodeImage>) -> Result<ClusterSpec, Failure> {
+fn spec(context: &Context, device: Option<&str>, image: Option<NodeImage>) -> Result<ClusterSpec, Failure> {
     let file = target::cluster_file(context)?;
-    let flags = Flags { engine: context.settings.engine, image, ..Flags::default() };
+    let device = device::wanted(context, device, file.as_ref())?;
+    let flags = Flags { engine: context.settings.engine, device, image, ..Flags::default() };
     let file = file.as_ref().map(|found| (&found.file, found.folder.as_path()));
     Ok(resolve(&flags, file, None)?)
 }

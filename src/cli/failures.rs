@@ -109,6 +109,11 @@ fn hints(error: &ClusterError) -> Vec<String> {
         ClusterError::NoImage { .. } => {
             vec!["`make image` builds the node image, `--node-image` names another one, or an archive".to_owned()]
         }
+        ClusterError::ImageUnfit { of_device: Some(architecture), .. } => vec![format!(
+            "a release has sandbar-machine-{}-{architecture}.tar.zst, which is taken without `--node-image`; from the sources, \
+             `make machine-image ARCH={architecture}` makes what it is packed from",
+            env!("CARGO_PKG_VERSION")
+        )],
         ClusterError::ImageUnfit { .. } => {
             vec![
                 "without `--node-image` the image of this version is taken; `make image` builds one that fits"
@@ -175,7 +180,7 @@ impl From<EngineError> for Failure {
                         .to_owned(),
                 ),
             ),
-            EngineError::NoQemu { program } => (FailureKind::Host, Some(qemu_package(program))),
+            EngineError::NoQemu { program } => (FailureKind::Host, Some(qemu(program))),
             EngineError::QemuTooOld { .. } => (
                 FailureKind::Host,
                 Some(
@@ -248,16 +253,17 @@ impl From<EngineError> for Failure {
     }
 }
 
-/// Where QEMU's program for an architecture comes from.
-fn qemu_package(program: &str) -> String {
-    let package = match program.strip_prefix("qemu-system-").unwrap_or_default() {
-        "aarch64" => "qemu-system-arm",
-        "riscv64" => "qemu-system-misc",
-        _ => "qemu-system-x86",
+/// How QEMU's program for an architecture is installed, by the names of packages.
+fn qemu(program: &str) -> String {
+    // https://packages.debian.org and https://packages.fedoraproject.org; before Debian 13, riscv64 is in qemu-system-misc.
+    let (debian, fedora) = match program {
+        "qemu-system-aarch64" => ("qemu-system-arm", "qemu-system-aarch64"),
+        "qemu-system-riscv64" => ("qemu-system-riscv (before Debian 13, qemu-system-misc)", "qemu-system-riscv"),
+        _ => ("qemu-system-x86", "qemu-system-x86"),
     };
     format!(
-        "install it: `sudo apt-get install {package}`, `sudo dnf install qemu`, `brew install qemu` or \
-         `winget install SoftwareFreedomConservancy.QEMU`"
+        "install QEMU 9 or later, which has it: on Debian and Ubuntu the package {debian}, on Fedora {fedora}, on macOS `brew \
+         install qemu`, on Windows `winget install SoftwareFreedomConservancy.QEMU`"
     )
 }
 
@@ -371,6 +377,16 @@ impl From<ArtifactError> for Failure {
             error => error,
         };
         let (kind, hints) = match &error {
+            ArtifactError::NotReleased { url, .. } if url.contains("/sandbar-machine-") => (
+                FailureKind::Host,
+                vec![
+                    MOVED.to_owned(),
+                    "`sandbar up --node-image FILE` takes an archive that you have; from the sources, `make machine-image` (with \
+                     `ARCH=arm64` for another architecture) makes what machines start from, and `images/machine/build.sh archive` \
+                     packs it"
+                        .to_owned(),
+                ],
+            ),
             ArtifactError::NotReleased { .. } => (
                 FailureKind::Host,
                 vec![
@@ -509,6 +525,7 @@ impl From<SpecError> for Failure {
     fn from(error: SpecError) -> Self {
         let hint = match &error {
             SpecError::TooLittleMemory { .. } => Some("give it at least 512Mi; 1Gi leaves room for pods"),
+            SpecError::DeviceNeedsMachine { .. } => Some("leave the engine out, or the device"),
             SpecError::OtherName { .. } => Some("leave the name out, or use another file with --file"),
             SpecError::PortZero { .. }
             | SpecError::SamePort { .. }

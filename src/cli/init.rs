@@ -30,7 +30,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let name = context.settings.file.clone().unwrap_or_else(|| target::FILE_NAME.into());
     let path = context.folder.join(&name);
     // Better said before anything is asked; what counts is said when it is written.
-    if !args.force && !matches!(cluster::read_cluster_file(&path), Ok(None)) {
+    if !args.force && !matches!(cluster::read_users_file(&path), Ok(None)) {
         return Err(exists(&name));
     }
     let answers = if context.interactive && !context.settings.yes { ask(args)? } else { defaults(args) };
@@ -106,8 +106,11 @@ kind: {KIND}
 metadata:
   name: {name}
 spec:
-  # The engine that runs the node: auto, podman or docker.
+  # The engine that runs the node: auto, podman, docker or machine.
   engine: auto
+
+  # The device that a machine plays; `sandbar device ls` lists those that there are, a profile of your own is a path.
+  # device: raspberry-pi-4
 
   # The node image: in the engine's store, in a registry, or an archive; left out, it is the one of this version.
   # image: ./node.tar.zst

@@ -5,6 +5,7 @@
 
 mod cache;
 mod completions;
+mod device;
 mod doctor;
 mod duration;
 mod ephemeral;
@@ -126,6 +127,7 @@ enum Command {
     Image(image::Args),
     Port(port::Args),
     Cache(cache::Args),
+    Device(device::Args),
     Doctor(doctor::Args),
     Paths(paths::Args),
     Gc(gc::Args),
@@ -157,6 +159,7 @@ impl Command {
             Self::Image(_) => "image",
             Self::Port(_) => "port",
             Self::Cache(_) => "cache",
+            Self::Device(_) => "device",
             Self::Doctor(_) => "doctor",
             Self::Paths(_) => "paths",
             Self::Gc(_) => "gc",
@@ -231,6 +234,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Init(args) => return init::run(context, &args),
         Command::Paths(args) => return paths::run(context, &args),
         Command::Completions(args) => return completions::run(context, &args),
+        Command::Device(args) => return device::run(context, &args),
         Command::Schema(args) => return schema::run(context, &args),
         Command::Version(args) => return version::run(context, &args),
         _ => {}
@@ -264,6 +268,7 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
             Command::Init(_)
             | Command::Paths(_)
             | Command::Completions(_)
+            | Command::Device(_)
             | Command::Schema(_)
             | Command::Version(_) => Ok(()),
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::target;
 use crate::cluster::{self, Addresses, ClusterFileText, ContextPlace, Found, Lifecycle, node_of};
 use crate::context::Context;
-use crate::engine::EngineInfo;
+use crate::engine::{EngineInfo, MachineReport};
 use crate::error::{Failure, FailureKind};
 use crate::node::{Node, StatusReport};
 use crate::spec::{ClusterName, resolve_name};
@@ -34,6 +34,12 @@ struct Report<'a> {
     state: Lifecycle,
     healthy: bool,
     engine: &'a EngineInfo,
+    /// The device that its machine plays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<&'a str>,
+    /// What its machine is, where it runs in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine: Option<&'a MachineReport>,
     context: String,
     /// The kubeconfig that has the context.
     kubeconfig: Option<&'a Path>,
@@ -77,6 +83,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         problem = Some(format!("waiting for {}", cluster::waiting_for(report)));
     }
     let memory_bytes = memory(&found, &name, node.as_ref()).await;
+    let machine = found.engine.machine(&name.resource()).await.unwrap_or_else(|error| {
+        context.reporter.report(&Event::Warning { text: error.to_string() });
+        None
+    });
+    let device = found.record.as_ref().and_then(|record| record.spec.device.as_deref());
     let place = context_place(context, &name, &found);
     let report = Report {
         schema_version: 1,
@@ -84,6 +95,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         state: found.state,
         healthy,
         engine: found.engine.info(),
+        device: device.map(|device| device.name.as_str()),
+        machine: machine.as_ref(),
         context: name.resource(),
         kubeconfig: place.as_ref().map(ContextPlace::file),
         addresses: &found.addresses,
@@ -153,13 +166,16 @@ fn text(context: &Context, report: &Report<'_>, place: Option<&ContextPlace>) ->
         (false, state) => state.word(),
     };
     let mut text = format!("cluster {} is {}\n\n", style.strong(report.name.as_str()), style.state(word));
-    let mut rows = vec![
-        ("engine", format!("{} {} ({})", report.engine.kind, report.engine.version, report.engine.privilege)),
+    let mut rows =
+        vec![("engine", format!("{} {} ({})", report.engine.kind, report.engine.version, report.engine.privilege))];
+    rows.extend(report.device.map(|device| ("device", device.to_owned())));
+    rows.extend(report.machine.map(|machine| ("machine", machine_text(machine))));
+    rows.extend([
         ("context", context_text(report, place)),
         ("api", report.addresses.api.clone()),
         ("http", report.addresses.http.clone()),
         ("https", report.addresses.https.clone()),
-    ];
+    ]);
     if let Some(expires) = report.expires {
         rows.push(("expires", left(expires, (context.now)())));
     }
@@ -182,6 +198,17 @@ fn text(context: &Context, report: &Report<'_>, place: Option<&ContextPlace>) ->
         text += &node_text(style, (context.now)(), node);
     }
     text
+}
+
+/// What a machine is, and what runs its instructions and why.
+fn machine_text(machine: &MachineReport) -> String {
+    let cpu = machine.cpu.as_ref().map(|cpu| format!(" {cpu}")).unwrap_or_default();
+    let what = format!("{}{cpu}, {} cores, {}", machine.architecture, machine.cores, bytes(machine.memory_bytes));
+    match &machine.accelerator {
+        Some(accelerator) if machine.because.is_empty() => format!("{what}; run by {accelerator}"),
+        Some(accelerator) => format!("{what}; run by {accelerator} ({})", machine.because),
+        None => what,
+    }
 }
 
 /// The context, and where it is if not where one expects it.

@@ -26,7 +26,7 @@ pub(super) fn cluster_file(context: &Context) -> Result<Option<FoundFile>, Failu
     let named = context.settings.file.is_some();
     let name = context.settings.file.clone().unwrap_or_else(|| PathBuf::from(FILE_NAME));
     let path = context.folder.join(&name);
-    let text = match cluster::read_cluster_file(&path) {
+    let text = match cluster::read_users_file(&path) {
         Ok(Some(text)) => text,
         Ok(None) if !named => return Ok(None),
         Ok(None) => return Err(unreadable(&name, anyhow::anyhow!("there is no such file"))),

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::{duration, ephemeral, target, up_report};
+use super::{device, duration, ephemeral, target, up_report};
 use crate::cluster::{self, ClusterFileText, Lease, RequestFile, UpRequest};
 use crate::context::Context;
 use crate::error::Failure;
@@ -25,10 +25,17 @@ Examples:
   sandbar up review --ttl 8h                   `sandbar gc` may remove it after that
   sandbar up --node-image ./node.tar.zst       without a network: from an archive that you have
   sandbar up --ephemeral -- make e2e           a cluster of its own for one command
+  sandbar up --device raspberry-pi-4           in a machine that plays a board
   sandbar up --events json --output json       for programs")]
 pub(super) struct Args {
     /// Name of the cluster: the cluster file's where it is left out, else `default`
     name: Option<ClusterName>,
+    /// Device that a machine of QEMU plays: the name of one (`sandbar device ls`), or the path of a profile of your own
+    ///
+    /// It says architecture, processor, cores, memory, disk and network; --cpus and --memory win over it. A cluster stays the
+    /// device that it was made as.
+    #[arg(long, value_name = "NAME|FILE")]
+    device: Option<String>,
     /// Node image: one in the engine's store or in a registry, or an archive [default: the one of this version]
     ///
     /// An archive is a path: it begins with `.` or `/`, or ends with `.tar`, `.tar.gz`, `.tgz` or `.tar.zst`; a folder in OCI
@@ -102,10 +109,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if let Some(found) = file.as_ref().filter(|found| !found.named) {
         context.reporter.report(&Event::Note { text: format!("using cluster file ./{}", found.path.display()) });
     }
+    let device = device::wanted(context, args.device.as_deref(), file.as_ref())?;
     let absolute = |paths: Vec<PathBuf>| paths.into_iter().map(|path| context.folder.join(path)).collect();
     let flags = Flags {
         name: args.name,
         engine: context.settings.engine,
+        device,
         image: args.node_image.map(|image| image.below(&context.folder)),
         listen_address: args.listen_address,
         api_port: args.api_port,

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Result, Write};
 use std::path::Path;
 
 /// The text of a cluster file; none where there is no such file.
-pub fn read_cluster_file(path: &Path) -> Result<Option<String>> {
+pub fn read_users_file(path: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -119,6 +119,8 @@ pub enum ClusterError {
         image: NodeImage,
         /// What is wrong with it.
         reason: String,
+        /// The architecture of the device that it should be for, where that is what is wrong.
+        of_device: Option<String>,
     },
     /// The cluster exists with other settings.
     #[error("cluster {name} exists with other settings")]
@@ -133,7 +135,7 @@ pub enum ClusterError {
     Immutable {
         /// The cluster.
         name: ClusterName,
-        /// `cluster network`, `service network` or `engine`.
+        /// `cluster network`, `service network`, `engine` or `device`.
         what: &'static str,
     },
     /// The node's engine gives it no other ports as it is.

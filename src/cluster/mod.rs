@@ -38,7 +38,7 @@ mod wait;
 
 pub use self::addresses::Addresses;
 pub use self::carry::{Carried, CarryError, carry};
-pub use self::cluster_file::{read_cluster_file, write_cluster_file};
+pub use self::cluster_file::{read_users_file, write_cluster_file};
 pub use self::config_problem::{ClusterFileText, ConfigProblem, of_users_files};
 pub use self::ephemeral::Ephemeral;
 pub use self::error::ClusterError;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::image_source::{Choice, Seen, Source, choose};
 use super::{ClusterError, Host};
 use crate::artifact::{self, ArtifactError, Cache, Fetch, NodeKind, Release};
+use crate::engine::machine::arguments::Architecture;
 use crate::engine::{Engine, EngineError, ImageInfo, LABEL_CONTRACT, NodeState, Reader};
 use crate::image;
 use crate::node::{CONTRACT_VERSION, WarningReport};
@@ -26,6 +27,8 @@ pub(super) struct Wanted<'a> {
     pub engine: &'a dyn Engine,
     pub image: &'a NodeImage,
     pub release: Release,
+    /// The architecture of the node, where it is not the engine's.
+    pub architecture: Option<Architecture>,
     /// ID of the image that the cluster was made from, if it was and the same image is meant.
     pub remembered: Option<&'a str>,
     pub cancelled: &'a CancellationToken,
@@ -56,10 +59,17 @@ pub(super) fn release(
 }
 
 /// What the engine has under the name of an image; an archive has none.
-pub(crate) async fn named(engine: &dyn Engine, image: &NodeImage) -> Result<Option<ImageInfo>, EngineError> {
-    match image {
-        NodeImage::Reference(reference) => engine.inspect_image(reference.as_str()).await,
-        NodeImage::Archive(_) => Ok(None),
+pub(crate) async fn named(
+    engine: &dyn Engine,
+    image: &NodeImage,
+    architecture: Option<Architecture>,
+) -> Result<Option<ImageInfo>, EngineError> {
+    match (image, architecture) {
+        (NodeImage::Reference(reference), Some(architecture)) => {
+            engine.inspect_image_of(reference.as_str(), architecture.name()).await
+        }
+        (NodeImage::Reference(reference), None) => engine.inspect_image(reference.as_str()).await,
+        (NodeImage::Archive(_), _) => Ok(None),
     }
 }
 
@@ -74,7 +84,14 @@ impl Wanted<'_> {
     }
 
     async fn get(&self, named: Option<ImageInfo>) -> Result<Provided, ClusterError> {
-        let architecture = architecture(self.engine, named.as_ref()).await?;
+        let architecture = match self.architecture {
+            Some(architecture) => {
+                // Nothing is downloaded for what could not run.
+                self.engine.can_run(architecture.name()).await?;
+                architecture.name().to_owned()
+            }
+            None => architecture(self.engine, named.as_ref()).await?,
+        };
         let Choice { source, passed } = choose(self.image, &self.release, self.see(named, &architecture).await?)?;
         let kind = &self.engine.info().kind;
         for reason in &passed {
@@ -93,7 +110,7 @@ impl Wanted<'_> {
             Source::Registry(reference) => self.pull(reference.as_str()).await?,
             Source::Release => self.load(&self.fetch().node_image(&self.release, &architecture).await?).await?,
         };
-        fits(self.image, &info, &architecture)?;
+        fits(self.image, &info, &architecture, self.architecture.is_some())?;
         let own_name = match self.image {
             NodeImage::Reference(reference) => Some(reference.to_string()),
             NodeImage::Archive(_) => None,
@@ -239,9 +256,15 @@ pub(crate) async fn architecture(engine: &dyn Engine, named: Option<&ImageInfo>)
     }
 }
 
-/// Refuses an image that is for another machine, or speaks a contract that this program does not know.
-pub(crate) fn fits(image: &NodeImage, info: &ImageInfo, architecture: &str) -> Result<(), ClusterError> {
-    let unfit = |reason: String| Err(ClusterError::ImageUnfit { image: image.clone(), reason });
+/// Refuses an image that is for another machine, or speaks a contract that this program does not know. `of_device`: the
+/// architecture is a device's.
+pub(crate) fn fits(
+    image: &NodeImage,
+    info: &ImageInfo,
+    architecture: &str,
+    of_device: bool,
+) -> Result<(), ClusterError> {
+    let unfit = |reason: String| Err(ClusterError::ImageUnfit { image: image.clone(), reason, of_device: None });
     let Some(contract) = info.labels.get(LABEL_CONTRACT) else {
         return unfit(format!("it has no label {LABEL_CONTRACT}"));
     };
@@ -250,7 +273,12 @@ pub(crate) fn fits(image: &NodeImage, info: &ImageInfo, architecture: &str) -> R
         return unfit(format!("it speaks contract version {contract}, this sandbar speaks {CONTRACT_VERSION}"));
     }
     if !info.architecture.is_empty() && info.architecture != architecture {
-        return unfit(format!("it is for {}, the engine runs {architecture}", info.architecture));
+        let what = if of_device { "device is" } else { "engine runs" };
+        return Err(ClusterError::ImageUnfit {
+            image: image.clone(),
+            reason: format!("it is for {}, the {what} {architecture}", info.architecture),
+            of_device: of_device.then(|| architecture.to_owned()),
+        });
     }
     Ok(())
 }

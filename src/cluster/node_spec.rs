@@ -7,12 +7,13 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::inputs::InputFile;
+use crate::device::Device;
 use crate::engine::{
-    LABEL_CLUSTER, LABEL_CONTRACT, LABEL_HOME, LABEL_NETWORKS, LABEL_SPEC, LABEL_VERSION, Labels, NodeSpec,
+    Hardware, LABEL_CLUSTER, LABEL_CONTRACT, LABEL_HOME, LABEL_NETWORKS, LABEL_SPEC, LABEL_VERSION, Labels, NodeSpec,
     PortForward, Purpose,
 };
 use crate::node::CONTRACT_VERSION;
-use crate::spec::{API_NODE_PORT, ClusterSpec, HTTP_NODE_PORT, HTTPS_NODE_PORT};
+use crate::spec::{API_NODE_PORT, ClusterSpec, Cpus, HTTP_NODE_PORT, HTTPS_NODE_PORT, Memory};
 use crate::store::{Networks, Ports};
 
 /// Mode of the files in the node: manifests may hold secrets.
@@ -89,6 +90,7 @@ pub(super) fn node_spec(
 ) -> NodeSpec {
     let mut files = vec![("/etc/sandbar/config.yaml".into(), FILE_MODE, config(spec, host, ports, networks))];
     files.extend(inputs.iter().map(|file| (file.path.clone(), FILE_MODE, file.content.clone())));
+    let device = spec.device.as_deref();
     NodeSpec {
         purpose: Purpose::Node,
         name: spec.name.resource(),
@@ -97,8 +99,9 @@ pub(super) fn node_spec(
         labels,
         ports: forwards(spec, host, ports),
         environment: BTreeMap::new(),
-        cpu_millis: spec.cpus.as_ref().map(crate::spec::Cpus::millis),
-        memory_bytes: spec.memory.as_ref().map(crate::spec::Memory::bytes),
+        cpu_millis: spec.cpus.as_ref().map(Cpus::millis).or(device.map(|device| device.cores * 1000)),
+        memory_bytes: spec.memory.as_ref().or(device.map(|device| &device.memory.default)).map(Memory::bytes),
+        hardware: device.map(hardware),
         files,
     }
 }
@@ -111,6 +114,19 @@ pub(super) fn forwards(spec: &ClusterSpec, host: Option<&str>, ports: Ports) -> 
     let own = [(ports.api, API_NODE_PORT), (ports.http, HTTP_NODE_PORT), (ports.https, HTTPS_NODE_PORT)];
     let extra = spec.extra_ports.iter().map(|port| (port.host, port.node));
     own.into_iter().chain(extra).map(|(host, node)| forward(host, node)).collect()
+}
+
+/// What a machine has to be so that it plays a device.
+fn hardware(device: &Device) -> Hardware {
+    Hardware {
+        device: device.name.clone(),
+        architecture: device.architecture,
+        cpu: device.cpu.as_ref().map(|cpu| cpu.model.clone()),
+        model: device.model.clone(),
+        disk_bytes: device.disk.size.bytes(),
+        disk: device.disk.limits(),
+        link: device.network.clone(),
+    }
 }
 
 /// The address at which the engine's host listens. Its loopback cannot be reached from here, and what other addresses it
@@ -135,9 +151,13 @@ fn config(spec: &ClusterSpec, host: Option<&str>, ports: Ports, networks: Networ
         "sandbar": {
             "clusterName": spec.name,
             "hostPorts": {"api": ports.api, "http": ports.http, "https": ports.https},
-            "nodeLabels": spec.labels,
+            "nodeLabels": spec.node_labels(),
         },
     });
+    if let Some(device) = &spec.device {
+        // A container's disk and memory are the laptop's; a device has its own, and makes room as it would.
+        config["kubelet"] = json!(device.kubelet);
+    }
     // Loopback is in the certificate anyway, and "everywhere" is no name.
     let address = Some(spec.listen_address).filter(|address| !address.is_loopback() && !address.is_unspecified());
     let names: Vec<String> = address.iter().map(ToString::to_string).chain(host.map(str::to_lowercase)).collect();
@@ -210,6 +230,27 @@ mod tests {
         assert_eq!(made.ports[0].host_address, spec.listen_address);
         assert_eq!(networks_of(&made.labels), Some(networks));
         assert_eq!(networks_of(&Labels::new()), None);
+    }
+
+    #[test]
+    fn a_device_has_its_own_cores_memory_labels_and_thresholds() {
+        let networks = Record::new(spec(), jiff::Timestamp::UNIX_EPOCH).networks;
+        let device = crate::device::find("raspberry-pi-4").unwrap().device();
+        let made = |spec: &ClusterSpec| {
+            node_spec(spec, "image".to_owned(), None, Ports::default(), networks, &[], Labels::new())
+        };
+        let spec = ClusterSpec { device: Some(Box::new(device)), ..spec() };
+        let node = made(&spec);
+        assert_eq!((node.cpu_millis, node.memory_bytes), (Some(4000), Some(4 << 30)));
+        let hardware = node.hardware.unwrap();
+        assert_eq!((hardware.cpu.as_deref(), hardware.disk.write_iops), (Some("cortex-a72"), Some(1200)));
+        let config: serde_json::Value = serde_json::from_slice(&node.files[0].2).unwrap();
+        assert_eq!(config["kubelet"]["evictionHard"]["memory.available"], "100Mi");
+        assert_eq!(config["kubelet"]["imageGCHighThresholdPercent"], 85);
+        assert_eq!(config["sandbar"]["nodeLabels"]["sandbar.dev/device"], "raspberry-pi-4");
+        let less = ClusterSpec { cpus: "2".parse().ok(), memory: "3Gi".parse().ok(), ..spec };
+        let node = made(&less);
+        assert_eq!((node.cpu_millis, node.memory_bytes), (Some(2000), Some(3 << 30)));
     }
 
     #[test]

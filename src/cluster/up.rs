@@ -4,6 +4,7 @@
 //! What fails before is undone; what is killed is completed by the next `up` or removed by `rm` and `gc`.
 
 mod attempt;
+mod machine_progress;
 mod make;
 mod prepare;
 

@@ -94,6 +94,7 @@ async fn run(
         environment: std::collections::BTreeMap::new(),
         cpu_millis: spec.cpus.as_ref().map(crate::spec::Cpus::millis),
         memory_bytes: spec.memory.as_ref().map(crate::spec::Memory::bytes),
+        hardware: None,
         files: Vec::new(),
     };
     go_on()?;

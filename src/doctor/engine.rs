@@ -32,6 +32,7 @@ pub(super) async fn check(
         return Ok(Checked { engine: None, reports: Vec::new() });
     }
     let connected = host.engines.connect(request.spec.engine, None, true).await.map(|(engine, _)| engine);
+    let connected = connected.map_err(|error| error.for_architecture(request.spec.architecture()));
     // What is wrong with Sandbar's own files, the check of that name tells.
     let records = host.store.list().map(|(records, _)| records).unwrap_or_default();
     let mut reports = Vec::new();
@@ -62,6 +63,11 @@ async fn of_engine(
     };
     match (check.code, connected) {
         ("engine-reachable", Ok(engine)) => {
+            if let Some(architecture) = request.spec.architecture()
+                && let Err(error) = engine.can_run(architecture.name()).await
+            {
+                return Finding::of_failure(Outcome::Failed, error);
+            }
             let EngineInfo { kind, version, endpoint, privilege, .. } = engine.info();
             Finding::passed(format!("{kind} {version} at {endpoint} ({privilege})"))
         }
@@ -120,10 +126,10 @@ async fn look(
     }
     let spec = &request.spec;
     let fit = async {
-        match node_image::named(engine.as_ref(), &spec.image).await? {
+        match node_image::named(engine.as_ref(), &spec.image, spec.architecture()).await? {
             Some(info) => {
                 let architecture = node_image::architecture(engine.as_ref(), Some(&info)).await?;
-                node_image::fits(&spec.image, &info, &architecture)?;
+                node_image::fits(&spec.image, &info, &architecture, false)?;
                 Ok::<_, ClusterError>(true)
             }
             None => Ok(false),

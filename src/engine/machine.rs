@@ -6,12 +6,14 @@
 pub mod accelerator;
 pub mod arguments;
 pub mod control;
+pub mod device_tree;
 pub mod folder;
 mod forwards;
 pub mod image_set;
 pub mod keys;
 mod log;
 pub mod overlay;
+pub mod programs;
 pub mod qmp;
 mod random;
 pub mod ssh;
@@ -35,11 +37,12 @@ use self::folder::{MachineFolder, MachineRecord, Meant, Owned, Powered};
 use self::image_set::{ImageSet, SetError};
 use self::keys::Keys;
 use self::overlay::Format;
+use self::programs::Programs;
 use self::ssh::{Ssh, SshError};
 use self::wire::{CallError, Request, State, Status};
 use super::{
-    Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, LABEL_CLUSTER, Labels, NodeSpec, NodeState,
-    NodeStats, PortForward, Purpose, Reader, Resource, ResourceKind, RunState,
+    Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, LABEL_CLUSTER, Labels, MachineReport,
+    NodeSpec, NodeState, NodeStats, PortForward, Purpose, Reader, Resource, ResourceKind, RunState,
 };
 use crate::platform::Platform;
 use crate::process::Program;
@@ -77,6 +80,7 @@ pub struct MachineEngine {
 struct Inner {
     info: EngineInfo,
     places: Places,
+    programs: Programs,
     /// This program, which is started as a supervisor.
     program: PathBuf,
     /// The word that makes it one.
@@ -91,16 +95,20 @@ struct Inner {
 /// The name of QEMU's program for this host's architecture.
 #[must_use]
 pub fn host_program() -> &'static str {
-    let host = Architecture::parse(crate::artifact::host_architecture());
-    host.map_or("qemu-system-x86_64", Architecture::program)
+    host_architecture().program()
+}
+
+/// This host's own architecture; that of most where QEMU has no machine of it.
+fn host_architecture() -> Architecture {
+    Architecture::parse(crate::artifact::host_architecture()).unwrap_or(Architecture::Amd64)
 }
 
 /// What a connection to the engine needs.
 pub struct MachineOptions {
     /// Where machines are.
     pub places: Places,
-    /// QEMU's program for this host's architecture.
-    pub qemu: PathBuf,
+    /// Where QEMU's programs are.
+    pub programs: Programs,
     /// This program.
     pub program: PathBuf,
     /// The word with which it is started as a supervisor, before the machine's name.
@@ -114,17 +122,18 @@ pub struct MachineOptions {
 impl MachineEngine {
     /// The engine, once QEMU has said which version it is.
     pub async fn connect(options: MachineOptions) -> Result<Self, EngineError> {
+        let qemu = options.programs.any()?;
         let unreachable = |reason: String| EngineError::Unreachable {
             engine: "QEMU".to_owned(),
-            endpoint: options.qemu.display().to_string(),
+            endpoint: qemu.display().to_string(),
             reason,
         };
-        let said = Program::new(&options.qemu).arg("--version").output().await;
+        let said = Program::new(&qemu).arg("--version").output().await;
         let said = said.map_err(|error| unreachable(error.to_string()))?;
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
         let version = said.split_whitespace().nth(3).unwrap_or_default().to_owned();
         check_version(&version)?;
-        let MachineOptions { places, program, word, environment, platform, .. } = options;
+        let MachineOptions { places, programs, program, word, environment, platform } = options;
         let info = EngineInfo {
             kind: KIND.to_owned(),
             version,
@@ -134,7 +143,9 @@ impl MachineEngine {
             host: None,
         };
         let connections = tokio::sync::Mutex::default();
-        Ok(Self { inner: Arc::new(Inner { info, places, program, word, environment, platform, connections }) })
+        Ok(Self {
+            inner: Arc::new(Inner { info, places, programs, program, word, environment, platform, connections }),
+        })
     }
 
     fn folder(&self, name: &str) -> MachineFolder {
@@ -299,20 +310,14 @@ impl MachineEngine {
         })
     }
 
-    /// The set of that name or digest.
-    fn set(&self, reference: &str) -> Result<Option<ImageSet>, EngineError> {
+    /// The set of that digest, or that of that name and architecture.
+    fn set(&self, reference: &str, architecture: Architecture) -> Result<Option<ImageSet>, EngineError> {
         let all =
             ImageSet::all(&self.inner.places).map_err(|error| refused("look for what machines start from", error))?;
-        let mut found = all
-            .into_iter()
-            .filter(|set| set.manifest.digest == reference || set.info().names.iter().any(|name| name == reference));
-        // This host's own architecture first.
-        let host = crate::artifact::host_architecture();
-        let first = found.next();
-        Ok(match first {
-            Some(set) if set.manifest.architecture.name() == host => Some(set),
-            first => found.find(|set| set.manifest.architecture.name() == host).or(first),
-        })
+        Ok(all.into_iter().find(|set| {
+            let is_named = set.info().names.iter().any(|name| name == reference);
+            set.manifest.digest == reference || (is_named && set.manifest.architecture == architecture)
+        }))
     }
 }
 
@@ -352,11 +357,14 @@ impl Engine for MachineEngine {
         if self.record(name)?.is_some() {
             return Err(EngineError::AlreadyExists { what: "node", name: name.to_owned() });
         }
-        let set = self.set(&spec.image)?.ok_or_else(|| missing("image", &spec.image))?;
+        let hardware = spec.hardware.as_ref();
+        let architecture = hardware.map_or_else(host_architecture, |hardware| hardware.architecture);
+        let set = self.set(&spec.image, architecture)?.ok_or_else(|| missing("image", &spec.image))?;
         let folder = self.folder(name);
         let failed = |error: io::Error| refused(operation, error);
         if !folder.disk().exists() {
-            overlay::create(&folder.disk(), DISK, &set.data(), Format::Raw).map_err(failed)?;
+            let size = hardware.map_or(DISK, |hardware| hardware.disk_bytes);
+            overlay::create(&folder.disk(), size, &set.data(), Format::Raw).map_err(failed)?;
         }
         if !folder.keys().exists() {
             let keys = Keys::generate().and_then(|keys| keys.to_file()).map_err(|error| refused(operation, error))?;
@@ -372,6 +380,7 @@ impl Engine for MachineEngine {
             hostname: spec.hostname.clone(),
             image_id: set.manifest.digest,
             architecture: set.manifest.architecture,
+            hardware: spec.hardware.clone(),
             labels: spec.labels.clone(),
             ports: spec.ports.clone(),
             environment: spec.environment.clone(),
@@ -596,7 +605,37 @@ impl Engine for MachineEngine {
     }
 
     async fn inspect_image(&self, reference: &str) -> Result<Option<ImageInfo>, EngineError> {
-        Ok(self.set(reference)?.map(|set| set.info()))
+        Ok(self.set(reference, host_architecture())?.map(|set| set.info()))
+    }
+
+    async fn inspect_image_of(&self, reference: &str, architecture: &str) -> Result<Option<ImageInfo>, EngineError> {
+        let Some(architecture) = Architecture::parse(architecture) else { return Ok(None) };
+        Ok(self.set(reference, architecture)?.map(|set| set.info()))
+    }
+
+    async fn can_run(&self, architecture: &str) -> Result<(), EngineError> {
+        let known = Architecture::parse(architecture);
+        let known = known.ok_or_else(|| refused("run the machine", format!("there are none of {architecture}")))?;
+        self.inner.programs.of(known).map(drop)
+    }
+
+    async fn machine(&self, name: &str) -> Result<Option<MachineReport>, EngineError> {
+        let Some(record) = self.record(name)? else { return Ok(None) };
+        let status = self.ask(name, &Request::Status, QUICK).await?;
+        let status = status.filter(|status| !matches!(status.state, State::Ended { .. }));
+        let console =
+            log::last_line(&self.folder(name).console()).map_err(|error| refused("read its console", error))?;
+        Ok(Some(MachineReport {
+            architecture: record.architecture.name().to_owned(),
+            cpu: record.hardware.and_then(|hardware| hardware.cpu),
+            cores: record.cores,
+            memory_bytes: record.memory_mib << 20,
+            accelerator: status.as_ref().and_then(|status| Some(status.accelerator?.name().to_owned())),
+            because: status.as_ref().map(|status| status.because.clone()).unwrap_or_default(),
+            phases: status.map(|status| status.phases).unwrap_or_default(),
+            console,
+            expected_millis: None,
+        }))
     }
 
     async fn export_image(&self, reference: &str) -> Result<Reader, EngineError> {

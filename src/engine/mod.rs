@@ -140,8 +140,63 @@ pub struct NodeSpec {
     pub cpu_millis: Option<u32>,
     /// Memory limit in bytes; none means unlimited.
     pub memory_bytes: Option<u64>,
+    /// What its machine is, where it plays a device; only machines can.
+    pub hardware: Option<Hardware>,
     /// Files to place before the first start: path inside, mode, content.
     pub files: Vec<(PathBuf, u32, Vec<u8>)>,
+}
+
+/// What the machine of a node is, where it plays a device.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hardware {
+    /// The name of the device.
+    pub device: String,
+    /// The architecture.
+    pub architecture: machine::arguments::Architecture,
+    /// QEMU's model of the processor; none: the best that there is.
+    pub cpu: Option<String>,
+    /// What it says that it is; none: what QEMU's machine is.
+    pub model: Option<String>,
+    /// The size of the disk for data in bytes, a multiple of 512.
+    pub disk_bytes: u64,
+    /// How fast that is.
+    #[serde(default)]
+    pub disk: crate::device::DiskLimits,
+    /// What its network is like.
+    #[serde(default)]
+    pub link: crate::device::Link,
+}
+
+/// What the machine of a node is and does.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineReport {
+    /// The architecture.
+    pub architecture: String,
+    /// QEMU's model of its processor, where it is one in particular.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<String>,
+    /// Its cores.
+    pub cores: u32,
+    /// Its memory in bytes.
+    pub memory_bytes: u64,
+    /// What runs its instructions, while it runs: `kvm`, `hvf`, `whpx` or `tcg`, which translates them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accelerator: Option<String>,
+    /// Why it is that one, in words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub because: String,
+    /// What its start has come through, with milliseconds since power-on.
+    #[serde(skip)]
+    pub phases: Vec<(String, u64)>,
+    /// The last line of its console.
+    #[serde(skip)]
+    pub console: String,
+    /// How long such a machine takes on this host from power-on until everything is healthy, in milliseconds, as far as is
+    /// known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_millis: Option<u64>,
 }
 
 /// What an engine says of a node's run.
@@ -416,11 +471,11 @@ pub enum EngineError {
         /// What was looked for, in words.
         looked_for: String,
     },
-    /// QEMU is not installed.
-    #[error("QEMU is not installed (looked for {program})")]
+    /// No QEMU is installed that can be used.
+    #[error("{program} is not installed")]
     NoQemu {
-        /// Its program for the machine's architecture.
-        program: String,
+        /// The program that was looked for.
+        program: &'static str,
     },
     /// QEMU lacks what machines need.
     #[error("QEMU {found} is too old: machines need {needed} or later, {because}")]
@@ -550,6 +605,18 @@ pub enum EngineError {
     },
 }
 
+impl EngineError {
+    /// The same for whoever wants a machine of that architecture: where there is no QEMU at all, its program is the one that is
+    /// missed.
+    #[must_use]
+    pub fn for_architecture(self, architecture: Option<machine::arguments::Architecture>) -> Self {
+        match (self, architecture) {
+            (Self::NoQemu { .. }, Some(architecture)) => Self::NoQemu { program: architecture.program() },
+            (error, _) => error,
+        }
+    }
+}
+
 /// Where a node runs: Podman, Docker, later a QEMU machine.
 ///
 /// Every method has its own deadline inside; none waits for ever but [`Engine::logs`] with `follow` and a running exec.
@@ -612,6 +679,29 @@ pub trait Engine: Send + Sync {
     async fn stats(&self, name: &str) -> Result<NodeStats, EngineError>;
     /// An image of the engine's own store, or none.
     async fn inspect_image(&self, reference: &str) -> Result<Option<ImageInfo>, EngineError>;
+    /// The same where images of several architectures can have one name: the one of that architecture, or none. What is
+    /// named by its ID is what it is.
+    async fn inspect_image_of(&self, reference: &str, architecture: &str) -> Result<Option<ImageInfo>, EngineError> {
+        let _ = architecture;
+        self.inspect_image(reference).await
+    }
+    /// Fails where it cannot run nodes of that architecture.
+    async fn can_run(&self, architecture: &str) -> Result<(), EngineError> {
+        let own = self.architecture().await?;
+        if own == architecture {
+            return Ok(());
+        }
+        Err(EngineError::Refused {
+            engine: self.info().kind.clone(),
+            operation: format!("run a node of {architecture}"),
+            reason: format!("it runs {own}"),
+        })
+    }
+    /// What the machine of a node is and does, where it is one.
+    async fn machine(&self, name: &str) -> Result<Option<MachineReport>, EngineError> {
+        let _ = name;
+        Ok(None)
+    }
     /// A docker-archive of an image, layers uncompressed.
     async fn export_image(&self, reference: &str) -> Result<Reader, EngineError>;
     /// Loads a docker-archive or OCI archive into the engine's store and returns the names it brought.

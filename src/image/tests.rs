@@ -107,6 +107,7 @@ impl Scene {
             environment: BTreeMap::new(),
             cpu_millis: None,
             memory_bytes: None,
+            hardware: None,
             files: Vec::new(),
         };
         engine.create_node(&spec).await.unwrap();

@@ -44,6 +44,8 @@ pub struct FileMetadata {
 pub struct FileSpec {
     /// The engine that runs the node; auto takes the one that fits.
     pub engine: Option<EngineChoice>,
+    /// The device that a machine plays: the name of one (`sandbar device ls`), or the path of a profile, relative to this file.
+    pub device: Option<String>,
     /// The node image; the one of this version where it is left out.
     pub image: Option<NodeImage>,
     /// Where the node image of a release is downloaded from, when the engine does not have it.
@@ -268,7 +270,7 @@ mod tests {
         assert_eq!((words.as_str(), hint.as_str()), ("line 3: unknown key `sepc`", "did you mean `spec`?"));
         let (words, hint) = refused("spec:\n  replicas: 3\n");
         assert_eq!(words, "line 4: unknown key `replicas`");
-        assert!(hint.starts_with("keys that can be there: engine, image, releases, ports"), "{hint}");
+        assert!(hint.starts_with("keys that can be there: engine, device, image, releases, ports"), "{hint}");
     }
 
     #[test]

@@ -20,6 +20,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::Device;
+use crate::engine::machine::arguments::Architecture;
+
 pub use self::file::{
     API_VERSION, ClusterFile, ConfigEntry, ExtraPort, FileError, FileMetadata, FileNetwork, FilePorts, FileResources,
     FileSpec, KIND, parse_file,
@@ -70,6 +73,9 @@ pub struct ClusterSpec {
     pub name: ClusterName,
     /// The engine that runs it.
     pub engine: EngineChoice,
+    /// The device that its machine plays, as its profile was when the cluster was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Box<Device>>,
     /// The node image.
     pub image: NodeImage,
     /// Address on the host at which its ports are.
@@ -105,6 +111,7 @@ impl ClusterSpec {
         Self {
             name,
             engine: EngineChoice::Auto,
+            device: None,
             image: NodeImage::default(),
             listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             api_port: None,
@@ -119,6 +126,20 @@ impl ClusterSpec {
             config: Vec::new(),
             manifests: Vec::new(),
         }
+    }
+
+    /// The architecture of its node, where it is not the engine's.
+    #[must_use]
+    pub fn architecture(&self) -> Option<Architecture> {
+        self.device.as_ref().map(|device| device.architecture)
+    }
+
+    /// Labels of the Node object: the user's before the device's.
+    #[must_use]
+    pub fn node_labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.device.as_ref().map(|device| device.node_labels()).unwrap_or_default();
+        labels.extend(self.labels.clone());
+        labels
     }
 
     /// What differs between this and `other`, as the keys of the cluster file with both values, in the keys' order.

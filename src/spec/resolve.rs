@@ -8,6 +8,7 @@ use super::{
     Cidr, ClusterFile, ClusterName, ClusterSpec, ConfigEntry, Cpus, DEFAULT_NAME, EngineChoice, ExtraPort,
     MINIMUM_MEMORY_BYTES, Memory, NodeImage,
 };
+use crate::device::Device;
 
 /// What the command line says of a cluster, already parsed. Whatever is none or empty was not said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Flags {
     pub name: Option<ClusterName>,
     /// `--engine`
     pub engine: Option<EngineChoice>,
+    /// The profile that `--device` names, else the cluster file
+    pub device: Option<Box<Device>>,
     /// `--node-image`, its path absolute
     pub image: Option<NodeImage>,
     /// `--listen-address`
@@ -56,6 +59,14 @@ pub enum SpecError {
         file: ClusterName,
         /// The command line's.
         flag: ClusterName,
+    },
+    /// A device is a machine, and another engine is asked for.
+    #[error("{device} is played by a machine, but the engine that was asked for is {engine}")]
+    DeviceNeedsMachine {
+        /// The device.
+        device: String,
+        /// The other engine.
+        engine: &'static str,
     },
     /// The memory limit is below what a node needs.
     #[error("a memory limit of {memory} is below the {} MiB that a node needs", MINIMUM_MEMORY_BYTES >> 20)]
@@ -126,6 +137,7 @@ pub fn resolve(
         (None, None) => ClusterSpec::with_defaults(flags.name.clone().unwrap_or_else(default_name)),
     };
     apply(flags, &mut spec);
+    imply_machine(&mut spec)?;
     check(&spec)?;
     Ok(spec)
 }
@@ -183,6 +195,7 @@ fn apply(flags: &Flags, spec: &mut ClusterSpec) {
         }
     }
     set(&mut spec.engine, flags.engine.as_ref());
+    fill(&mut spec.device, flags.device.as_ref());
     set(&mut spec.image, flags.image.as_ref());
     set(&mut spec.listen_address, flags.listen_address.as_ref());
     fill(&mut spec.api_port, flags.api_port.as_ref());
@@ -211,6 +224,20 @@ fn apply(flags: &Flags, spec: &mut ClusterSpec) {
     }
 }
 
+/// A device is played by a machine, and by nothing else.
+fn imply_machine(spec: &mut ClusterSpec) -> Result<(), SpecError> {
+    let Some(device) = &spec.device else { return Ok(()) };
+    let other = match spec.engine {
+        EngineChoice::Auto | EngineChoice::Machine => {
+            spec.engine = EngineChoice::Machine;
+            return Ok(());
+        }
+        EngineChoice::Podman => "podman",
+        EngineChoice::Docker => "docker",
+    };
+    Err(SpecError::DeviceNeedsMachine { device: device.title.clone(), engine: other })
+}
+
 fn check(spec: &ClusterSpec) -> Result<(), SpecError> {
     if let Some(memory) = spec.memory.as_ref().filter(|memory| memory.bytes() < MINIMUM_MEMORY_BYTES) {
         return Err(SpecError::TooLittleMemory { memory: memory.clone() });
@@ -223,7 +250,7 @@ fn check(spec: &ClusterSpec) -> Result<(), SpecError> {
     {
         return Err(SpecError::NetworksOverlap { cluster, service });
     }
-    spec.labels.iter().try_for_each(|(key, value)| match label_problem(key, value) {
+    spec.node_labels().iter().try_for_each(|(key, value)| match label_problem(key, value) {
         Some(reason) => Err(SpecError::Label { key: key.clone(), value: value.clone(), reason }),
         None => Ok(()),
     })
@@ -368,6 +395,27 @@ mod tests {
         let labels = [("a", ""), ("example.com/a.b_c-d", "1.0_x-y"), ("a/b", "c")];
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
         resolve(&Flags { labels, ..Flags::default() }, None, None).unwrap();
+    }
+
+    #[test]
+    fn a_device_is_played_by_a_machine() {
+        let device = crate::device::find("jetson-tx1").unwrap().device();
+        let flags = |engine| Flags { device: Some(Box::new(device.clone())), engine, ..Flags::default() };
+        let spec = resolve(&flags(None), None, None).unwrap();
+        assert_eq!((spec.engine, spec.architecture().unwrap().name()), (EngineChoice::Machine, "arm64"));
+        assert_eq!(spec.node_labels()["sandbar.dev/device"], "jetson-tx1");
+        let again = resolve(&Flags::default(), None, Some(&spec)).unwrap();
+        assert_eq!(again, spec, "a cluster stays the device that it is");
+        resolve(&flags(Some(EngineChoice::Machine)), None, None).unwrap();
+        let error = resolve(&flags(Some(EngineChoice::Podman)), None, None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "NVIDIA Jetson TX1 Developer Kit is played by a machine, but the engine that was asked for is podman"
+        );
+        let mut labels = device.clone();
+        labels.labels.insert("a b".to_owned(), "c".to_owned());
+        let wrong = Flags { device: Some(Box::new(labels)), ..Flags::default() };
+        assert!(matches!(resolve(&wrong, None, None), Err(SpecError::Label { .. })));
     }
 
     #[test]

@@ -69,6 +69,7 @@ fn what_a_node_would_find_fits_the_contract() {
         environment: BTreeMap::new(),
         cpu_millis: None,
         memory_bytes: None,
+        hardware: None,
         files: Vec::new(),
     };
     let printed = runtime().block_on(async {

@@ -70,6 +70,8 @@ fn help_has_examples() {
       image  Images in the node
       port  Ports of this machine that lead into a cluster
       cache  What was downloaded: node images of releases
+      device  Devices that a cluster's machine can play: boards such as a Raspberry Pi, on any
+                   laptop
       doctor  Check whether this machine and its engine are fit for a cluster, by trying
       paths  Show where Sandbar's own files are
       gc  Remove what nobody wants any more: clusters whose time is over, what interrupted

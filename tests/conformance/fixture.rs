@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use futures_util::FutureExt;
 use sandbar::engine::container::{ConnectOptions, ContainerEngine, EngineChoice};
 use sandbar::engine::fake::{Behaviour, FakeEngine};
+use sandbar::engine::machine::programs::Programs;
 use sandbar::engine::machine::{MachineEngine, MachineOptions, Places};
 use sandbar::engine::{
     Engine, EngineError, ExecRequest, LABEL_CLUSTER, Labels, NodeSpec, PortForward, Purpose, ResourceKind,
@@ -93,7 +94,7 @@ impl Subject {
         let set = machine_set::find(sandbar::artifact::host_architecture()).map_err(anyhow::Error::msg)?;
         let folder = tempfile::tempdir()?;
         let dirs = Dirs::below(folder.path());
-        let qemu = which::which(sandbar::engine::machine::host_program())?;
+        let programs = Programs { path: std::env::var_os("PATH"), folder: folder.path().to_owned() };
         let mut environment: Vec<(String, String)> = std::env::vars().collect();
         environment.push(("SANDBAR_HOME".to_owned(), folder.path().display().to_string()));
         let reach = move || -> Reaching {
@@ -103,7 +104,7 @@ impl Subject {
                     images: dirs.machine_images(),
                     run: dirs.runtime.join("m"),
                 },
-                qemu: qemu.clone(),
+                programs: programs.clone(),
                 program: env!("CARGO_BIN_EXE_sandbar").into(),
                 word: "supervise",
                 environment: environment.clone(),
@@ -352,6 +353,7 @@ fn spec(name: &str) -> NodeSpec {
         environment: [("COLOUR".to_owned(), "blue".to_owned())].into(),
         cpu_millis: None,
         memory_bytes: None,
+        hardware: None,
         files: Vec::new(),
     }
 }

@@ -84,8 +84,10 @@ impl Attempt<'_> {
         self.engine = Some(Arc::clone(&engine));
         let resource = self.spec.name.resource();
         // The image is needed for a new node, and for an old one to see whether it is still of the same.
-        let (node, image) =
-            tokio::join!(engine.inspect_node(&resource), node_image::named(engine.as_ref(), &self.spec.image));
+        let (node, image) = tokio::join!(
+            engine.inspect_node(&resource),
+            node_image::named(engine.as_ref(), &self.spec.image, self.spec.architecture())
+        );
         let node = node?;
         self.phases.push(took("engine", phase.done()));
 
@@ -136,7 +138,8 @@ impl Attempt<'_> {
 
     async fn connect(&self) -> Result<(Arc<dyn Engine>, Arc<dyn Prober>), ClusterError> {
         let Some(record) = self.record.as_ref().filter(|record| !record.engine.is_empty()) else {
-            return Ok(self.host.engines.connect(self.spec.engine, None, true).await?);
+            let connected = self.host.engines.connect(self.spec.engine, None, true).await;
+            return connected.map_err(|error| error.for_architecture(self.spec.architecture()).into());
         };
         let meant = match self.spec.engine {
             EngineChoice::Auto => true,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
+use super::machine_progress;
 use crate::cluster::inputs::InputFile;
 use crate::cluster::node_spec::{forwards, labels, node_spec};
 use crate::cluster::plan::{Observed, Step};
@@ -28,8 +29,12 @@ impl Attempt<'_> {
         steps: &[Step],
         inputs: &[InputFile],
     ) -> Result<(), ClusterError> {
-        let (name, words) =
-            if *steps == [Step::SetPorts] { ("ports", "Ports change") } else { ("container", "Container starts") };
+        let what = if engine.info().takes_container_images() { "Container" } else { "Machine" };
+        let (name, words) = if *steps == [Step::SetPorts] {
+            ("ports", "Ports change".to_owned())
+        } else {
+            ("container", format!("{what} starts"))
+        };
         let phase = reporter::phase(self.host.reporter, name, words);
         if self.outcome == "unchanged" {
             self.outcome = if name == "ports" { "changed" } else { "started" };
@@ -48,7 +53,8 @@ impl Attempt<'_> {
             }
             loop {
                 self.check_cancelled()?;
-                let Err(error) = engine.start_node(&record.name.resource()).await else { break };
+                let name = record.name.resource();
+                let Err(error) = machine_progress::start(engine.as_ref(), &name, &phase).await else { break };
                 let (port, address) = match &error {
                     EngineError::PortTaken { port, address } | EngineError::PortPrivileged { port, address } => {
                         (*port, *address)

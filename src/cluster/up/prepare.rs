@@ -13,6 +13,7 @@ use crate::cluster::plan::Observed;
 use crate::cluster::wait::took;
 use crate::cluster::{ClusterError, Lease, networks, node_image};
 use crate::engine::{Engine, EngineError, ImageInfo, LABEL_SPEC, Labels, NodeState, Resource, ResourceKind, RunState};
+use crate::spec::ClusterSpec;
 use crate::store::{Networks, Operation, OperationKind, Record};
 use crate::ui::reporter::{self, Event};
 
@@ -55,6 +56,10 @@ impl Attempt<'_> {
         self.recreate |= known.as_ref().is_some_and(|record| recreation_is_due(record, node));
         self.outcome = if self.fresh { "created" } else { "unchanged" };
         self.recreate |= node.is_some_and(|node| node.run == RunState::Gone);
+        if let Some(known) = known.as_ref().filter(|_| !self.fresh) {
+            // Before anything is got for what cannot be.
+            self.check_immutable(known)?;
+        }
         let makes_node = node.is_none() || self.recreate || self.fresh;
         let image = if makes_node {
             Some(self.provide(engine, image?, known.as_ref()).await?)
@@ -108,6 +113,7 @@ impl Attempt<'_> {
         }
         if makes_node {
             self.tell_open_ports(&record);
+            self.tell_of_device();
             if let Some(Provided { info, reference }) = image {
                 record.image_id = info.id;
                 self.image = reference;
@@ -139,6 +145,7 @@ impl Attempt<'_> {
             engine: engine.as_ref(),
             image: &self.spec.image,
             release: node_image::release(self.host, engine.as_ref(), self.request.file().map(|(file, _)| file))?,
+            architecture: self.spec.architecture(),
             remembered: same.map(|record| record.image_id.as_str()),
             cancelled: &self.cancelled,
         };
@@ -146,6 +153,11 @@ impl Attempt<'_> {
     }
 
     fn check_immutable(&self, record: &Record) -> Result<(), ClusterError> {
+        // What is on its disk is of its architecture.
+        let device = |spec: &ClusterSpec| spec.device.as_ref().map(|device| (device.name.clone(), device.architecture));
+        if !self.fresh && device(&self.spec) != device(&record.spec) {
+            return Err(ClusterError::Immutable { name: self.spec.name.clone(), what: "device" });
+        }
         let pairs = [
             ("cluster network", self.spec.cluster_network, record.networks.cluster),
             ("service network", self.spec.service_network, record.networks.service),
@@ -162,6 +174,15 @@ impl Attempt<'_> {
         let routes = if elsewhere { Ok(Vec::new()) } else { self.host.platform.routes() };
         let taken = networks::taken(&engine.subnets().await?, routes, self.host.reporter);
         networks::choose(&self.spec, &taken).ok_or(ClusterError::NoNetworkLeft)
+    }
+
+    /// What is asked for and no such board has.
+    fn tell_of_device(&self) {
+        let Some(device) = &self.spec.device else { return };
+        let cores = self.spec.cpus.as_ref().map(|cpus| cpus.millis().div_ceil(1000));
+        for text in device.remarks(cores, self.spec.memory.as_ref()) {
+            self.host.reporter.report(&Event::Note { text });
+        }
     }
 
     /// An engine elsewhere has to listen where this machine reaches it, and others may, too.

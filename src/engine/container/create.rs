@@ -219,6 +219,7 @@ mod tests {
             environment: BTreeMap::from([("SANDBAR_STOP_GRACE".to_owned(), "3s".to_owned())]),
             cpu_millis: Some(1500),
             memory_bytes: Some(1 << 30),
+            hardware: None,
             files: vec![("/etc/sandbar/config.yaml".into(), 0o600, b"a: b\n".to_vec())],
         }
     }

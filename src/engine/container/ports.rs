@@ -87,6 +87,7 @@ mod tests {
             environment: [].into(),
             cpu_millis: None,
             memory_bytes: None,
+            hardware: None,
             files: Vec::new(),
             purpose: crate::engine::Purpose::Node,
         };

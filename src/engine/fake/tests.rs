@@ -18,6 +18,7 @@ fn spec(name: &str, port: u16) -> NodeSpec {
         environment: BTreeMap::new(),
         cpu_millis: None,
         memory_bytes: None,
+        hardware: None,
         files: vec![("/etc/sandbar/config.yaml".into(), 0o644, b"sandbar:\n  clusterName: blue\n".to_vec())],
     }
 }

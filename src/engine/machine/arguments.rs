@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::control;
+use crate::device::DiskLimits;
 use crate::engine::PortForward;
 use crate::platform::Channel;
 
@@ -14,7 +15,7 @@ pub(super) const NETWORK: &str = "net";
 pub const SSH_PORT: u16 = 22;
 
 /// An architecture of machines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
     /// `x86_64`.
@@ -26,10 +27,13 @@ pub enum Architecture {
 }
 
 impl Architecture {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Amd64, Self::Arm64, Self::Riscv64];
+
     /// The architecture of that name, as images have it.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Amd64, Self::Arm64, Self::Riscv64].into_iter().find(|architecture| architecture.name() == name)
+        Self::ALL.into_iter().find(|architecture| architecture.name() == name)
     }
 
     /// Its name, as images have it.
@@ -57,6 +61,15 @@ impl Architecture {
         match self {
             Self::Amd64 => "q35,vmport=off,hpet=off",
             Self::Arm64 | Self::Riscv64 => "virt",
+        }
+    }
+
+    /// Whether its machine is described to the guest by a device tree; else it is by tables of the firmware.
+    #[must_use]
+    pub fn has_device_tree(self) -> bool {
+        match self {
+            Self::Amd64 => false,
+            Self::Arm64 | Self::Riscv64 => true,
         }
     }
 
@@ -112,8 +125,12 @@ pub struct MachineArguments {
     pub architecture: Architecture,
     /// What runs its instructions.
     pub accelerator: Accelerator,
-    /// QEMU's model of its processor; none: this host's own where it runs by itself, else the best that QEMU has.
+    /// QEMU's model of its processor; none: the best that QEMU has. Where this host runs it by itself it is the host's own.
     pub cpu: Option<String>,
+    /// What it says that it is; none: what QEMU's machine is.
+    pub model: Option<String>,
+    /// A device tree in place of QEMU's, with that model in it.
+    pub device_tree: Option<PathBuf>,
     /// Its cores.
     pub cores: u32,
     /// Its memory in MiB.
@@ -128,6 +145,8 @@ pub struct MachineArguments {
     pub system: PathBuf,
     /// The cluster's data, qcow2.
     pub data: PathBuf,
+    /// How fast they are.
+    pub disk: DiskLimits,
     /// Where its serial console is written.
     pub console: PathBuf,
     /// Where what its node says is written.
@@ -147,15 +166,14 @@ pub struct MachineArguments {
 pub fn arguments(machine: &MachineArguments) -> Vec<String> {
     let mut list: Vec<String> = Vec::new();
     let mut option = |name: &str, value: String| list.extend([format!("-{name}"), value]);
-    option("name", format!("{},debug-threads=on", escaped(&machine.name)));
-    option("machine", machine.architecture.machine().to_owned());
-    option("accel", machine.accelerator.argument());
-    option("cpu", cpu(machine));
-    option("smp", machine.cores.to_string());
-    option("m", format!("{}M", machine.memory_mib));
-    option("kernel", plain(&machine.kernel));
-    option("initrd", plain(&machine.initramfs));
-    option("append", format!("console={} {}", machine.architecture.console(), machine.kernel_arguments));
+    board(machine, "", &mut option);
+    match (&machine.device_tree, &machine.model) {
+        (Some(tree), _) => option("dtb", plain(tree)),
+        (None, Some(model)) if !machine.architecture.has_device_tree() => {
+            option("smbios", format!("type=1,manufacturer=Sandbar,product={}", escaped(model)));
+        }
+        (None, _) => {}
+    }
     option("device", "virtio-rng-pci".to_owned());
     // Memory that the guest frees is given back to this host.
     option("device", "virtio-balloon-pci,free-page-reporting=on".to_owned());
@@ -175,7 +193,13 @@ pub fn arguments(machine: &MachineArguments) -> Vec<String> {
             path(&machine.data)
         ),
     );
-    option("device", "virtio-blk-pci,drive=data,serial=data,discard=on".to_owned());
+    if machine.disk.is_unlimited() {
+        option("device", "virtio-blk-pci,drive=data,serial=data,discard=on".to_owned());
+    } else {
+        option("object", throttle(&machine.disk));
+        option("blockdev", "driver=throttle,node-name=limited,throttle-group=disk,discard=unmap,file=data".to_owned());
+        option("device", "virtio-blk-pci,drive=limited,serial=data,discard=on".to_owned());
+    }
     option("netdev", network(machine));
     option("device", format!("virtio-net-pci,netdev={NETWORK},romfile="));
     option("chardev", channel("control", &machine.control));
@@ -191,14 +215,55 @@ pub fn arguments(machine: &MachineArguments) -> Vec<String> {
     list
 }
 
+/// The arguments with which QEMU writes the device tree of a machine to a file, and ends. It opens nothing else, and no
+/// random number is in the tree: it would be the same at each start.
+#[must_use]
+pub fn device_tree_arguments(machine: &MachineArguments, file: &Path) -> Vec<String> {
+    let mut list: Vec<String> = Vec::new();
+    let mut option = |name: &str, value: String| list.extend([format!("-{name}"), value]);
+    board(machine, &format!(",dtb-randomness=off,dumpdtb={}", path(file)), &mut option);
+    list.extend(["-nodefaults", "-no-user-config", "-nographic"].into_iter().map(str::to_owned));
+    list
+}
+
+/// What is the same whatever is connected to it.
+fn board(machine: &MachineArguments, more: &str, option: &mut impl FnMut(&str, String)) {
+    option("name", format!("{},debug-threads=on", escaped(&machine.name)));
+    option("machine", format!("{}{more}", machine.architecture.machine()));
+    option("accel", machine.accelerator.argument());
+    option("cpu", cpu(machine));
+    option("smp", machine.cores.to_string());
+    option("m", format!("{}M", machine.memory_mib));
+    option("kernel", plain(&machine.kernel));
+    option("initrd", plain(&machine.initramfs));
+    option("append", format!("console={} {}", machine.architecture.console(), machine.kernel_arguments));
+}
+
 fn cpu(machine: &MachineArguments) -> String {
-    let default = || match (machine.accelerator, machine.architecture) {
-        (Accelerator::Kvm | Accelerator::Hvf, _) => "host".to_owned(),
+    match (machine.accelerator, machine.architecture) {
+        // No host runs the instructions of another processor than its own.
+        (Accelerator::Kvm | Accelerator::Hvf, _) | (Accelerator::Whpx, Architecture::Arm64) => "host".to_owned(),
         // It has no "max" there.
         (Accelerator::Whpx, _) => "qemu64".to_owned(),
-        (Accelerator::Tcg, _) => "max".to_owned(),
-    };
-    machine.cpu.clone().unwrap_or_else(default)
+        (Accelerator::Tcg, architecture) => machine.cpu.clone().unwrap_or_else(|| match architecture {
+            // Signing pointers by the architecture's own algorithm takes a tenth of all time, and nobody checks which it is.
+            Architecture::Arm64 => "max,pauth-impdef=on".to_owned(),
+            Architecture::Amd64 | Architecture::Riscv64 => "max".to_owned(),
+        }),
+    }
+}
+
+/// The group of limits of a disk, in the form that QEMU keeps stable (`ThrottleLimits` of its QAPI).
+fn throttle(disk: &DiskLimits) -> String {
+    let limits = [
+        ("bps-read", disk.read_bytes_per_second),
+        ("bps-write", disk.write_bytes_per_second),
+        ("iops-read", disk.read_iops),
+        ("iops-write", disk.write_iops),
+    ];
+    let limits: serde_json::Map<String, serde_json::Value> =
+        limits.into_iter().filter_map(|(name, limit)| Some((name.to_owned(), limit?.into()))).collect();
+    serde_json::json!({"qom-type": "throttle-group", "id": "disk", "limits": limits}).to_string()
 }
 
 fn network(machine: &MachineArguments) -> String {
@@ -251,6 +316,8 @@ mod tests {
             architecture: Architecture::Amd64,
             accelerator: Accelerator::Tcg,
             cpu: None,
+            model: None,
+            device_tree: None,
             cores: 2,
             memory_mib: 3072,
             kernel: set.join("kernel"),
@@ -258,6 +325,7 @@ mod tests {
             kernel_arguments: "quiet panic=-1".to_owned(),
             system: set.join("system.img"),
             data: "/data/machines/a, b/data.qcow2".into(),
+            disk: DiskLimits::default(),
             console: "/data/machines/a, b/console.log".into(),
             log: "/data/machines/a, b/node.log".into(),
             qmp: Channel::Socket("/run/m/1/qmp".into()),
@@ -314,6 +382,65 @@ mod tests {
             control: Channel::Pipe("sandbar-1-control".to_owned()),
             ..machine()
         }));
+    }
+
+    /// What QEMU is told for each profile on each system; what is the same for all machines is in the snapshots above.
+    #[test]
+    fn every_device_on_every_system() {
+        let same: Vec<String> = text(&machine()).lines().map(str::to_owned).collect();
+        let systems = [
+            ("linux on amd64", Architecture::Amd64, Accelerator::Kvm),
+            ("linux on arm64", Architecture::Arm64, Accelerator::Kvm),
+            ("macos on arm64", Architecture::Arm64, Accelerator::Hvf),
+            ("windows on amd64", Architecture::Amd64, Accelerator::Whpx),
+        ];
+        for profile in crate::device::shipped() {
+            let device = profile.device();
+            let mut shown = String::new();
+            for (system, host, own) in systems {
+                let accelerator = if host == device.architecture { own } else { Accelerator::Tcg };
+                let arguments = MachineArguments {
+                    architecture: device.architecture,
+                    accelerator,
+                    cpu: device.cpu.as_ref().map(|cpu| cpu.model.clone()),
+                    cores: device.cores,
+                    memory_mib: device.memory.default.bytes() >> 20,
+                    device_tree: device
+                        .model
+                        .as_ref()
+                        .filter(|_| device.architecture.has_device_tree())
+                        .map(|_| "/run/m/1/tree".into()),
+                    model: device.model.clone(),
+                    disk: device.disk.limits(),
+                    ..machine()
+                };
+                let own: Vec<String> = text(&arguments)
+                    .lines()
+                    .filter(|line| !same.iter().any(|other| other == line))
+                    .map(str::to_owned)
+                    .collect();
+                shown.push_str(&format!("{system}: {}\n  {}\n", device.architecture.program(), own.join("\n  ")));
+            }
+            insta::assert_snapshot!(format!("device_{}", profile.name), shown);
+        }
+    }
+
+    #[test]
+    fn a_device_tree_is_written_without_anything_that_is_opened() {
+        let board = MachineArguments {
+            architecture: Architecture::Arm64,
+            cpu: Some("cortex-a72".to_owned()),
+            kernel: "kernel".into(),
+            initramfs: "initramfs".into(),
+            ..machine()
+        };
+        let list = device_tree_arguments(&board, Path::new("/run/a, b/tree"));
+        assert_eq!(
+            list.join(" "),
+            "-name sandbar-a,debug-threads=on -machine virt,dtb-randomness=off,dumpdtb=/run/a,, b/tree -accel \
+             tcg,thread=multi,tb-size=512 -cpu cortex-a72 -smp 2 -m 3072M -kernel kernel -initrd initramfs -append \
+             console=ttyAMA0 quiet panic=-1 -nodefaults -no-user-config -nographic"
+        );
     }
 
     #[test]

@@ -8,6 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::device::Link;
+
 /// Name of the port.
 pub const PORT: &str = "dev.sandbar.control";
 
@@ -145,13 +147,16 @@ pub struct BootNetwork {
     pub gateway: String,
     /// Who knows names.
     pub dns: String,
+    /// How fast and how good it is to be, where it is not to be what this host has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<Link>,
 }
 
 impl BootNetwork {
     /// What QEMU's user-mode network has for its one guest.
     #[must_use]
     pub fn of_qemu() -> Self {
-        Self { address: format!("{GUEST}/24"), gateway: "10.0.2.2".to_owned(), dns: "10.0.2.3".to_owned() }
+        Self { address: format!("{GUEST}/24"), gateway: "10.0.2.2".to_owned(), dns: "10.0.2.3".to_owned(), link: None }
     }
 }
 

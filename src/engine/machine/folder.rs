@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::arguments::{Accelerator, Architecture};
 use super::control::BootFile;
-use crate::engine::{Labels, PortForward};
+use crate::engine::{Hardware, Labels, PortForward};
 use crate::platform::{Channel, Platform};
 use crate::store::write_atomic;
 
@@ -49,6 +49,9 @@ pub struct MachineRecord {
     pub image_id: String,
     /// What it is.
     pub architecture: Architecture,
+    /// What more it is, where it plays a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<Hardware>,
     /// Its labels.
     pub labels: Labels,
     /// Ports of this machine that lead to it.
@@ -160,6 +163,12 @@ impl MachineFolder {
     #[must_use]
     pub fn disk(&self) -> PathBuf {
         self.data.join("data.qcow2")
+    }
+
+    /// The device tree that it is described by, where it is not QEMU's own. Made anew at each start.
+    #[must_use]
+    pub fn device_tree(&self) -> PathBuf {
+        self.run.join("tree")
     }
 
     /// What its serial console showed.

@@ -54,6 +54,23 @@ pub fn reader(path: &Path, follow: bool, tail: Option<u32>) -> io::Result<Reader
     Ok(of_chunks(chunks))
 }
 
+/// The last line of a console that says something; empty where there is none.
+pub fn last_line(path: &Path) -> io::Result<String> {
+    let mut file = match std::fs::File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        file => file?,
+    };
+    let at = start_of(&mut file, 3)?;
+    file.seek(SeekFrom::Start(at))?;
+    let mut bytes = Vec::new();
+    file.take(PIECE as u64).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    // Nothing in it may move the cursor of whoever reads it.
+    let mut lines =
+        text.lines().map(|line| line.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned());
+    Ok(lines.rfind(|line| !line.is_empty()).unwrap_or_default())
+}
+
 /// Where the last lines of a file begin.
 fn start_of(file: &mut std::fs::File, lines: u32) -> io::Result<u64> {
     let end = file.seek(SeekFrom::End(0))?;

@@ -6,7 +6,6 @@ mod answering;
 mod power;
 mod run;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::io::{BufReader, ReadHalf, WriteHalf};
@@ -15,6 +14,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use super::accelerator::{Candidate, Tried, candidates};
 use super::arguments::{Accelerator, Architecture};
 use super::folder::{self, MachineFolder, MachineRecord, Meant, Places, Powered};
+use super::programs::Programs;
 use super::qmp::{Qmp, QmpEvent};
 use super::wire::{Answer, State, Status};
 use crate::engine::{Labels, PortForward};
@@ -43,8 +43,8 @@ pub struct Supervised {
     pub folder: MachineFolder,
     /// Where machines are.
     pub places: Places,
-    /// QEMU's programs, by their names.
-    pub qemu: PathBuf,
+    /// Where QEMU's programs are.
+    pub programs: Programs,
     /// The environment that QEMU gets.
     pub environment: Vec<(String, String)>,
     /// The system.

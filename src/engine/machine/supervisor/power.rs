@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use super::{COMMAND, Machine, Qemu, Supervised};
 use crate::engine::machine::accelerator::Candidate;
-use crate::engine::machine::arguments::{MachineArguments, arguments};
+use crate::engine::machine::arguments::{MachineArguments, arguments, device_tree_arguments};
+use crate::engine::machine::device_tree;
 use crate::engine::machine::folder::{self, Powered};
 use crate::engine::machine::image_set::ImageSet;
 use crate::engine::machine::qmp::Qmp;
@@ -53,7 +54,8 @@ impl Machine<'_> {
         let Supervised { folder, places, platform, .. } = self.supervised;
         let text = |error: std::io::Error| error.to_string();
         let image = ImageSet::of(places, &self.record.image_id).map_err(|error| error.to_string())?;
-        let program = self.supervised.qemu.with_file_name(self.record.architecture.program());
+        let program = self.supervised.programs.of(self.record.architecture).map_err(|error| error.to_string())?;
+        let hardware = self.record.hardware.as_ref();
         let ssh = free_port().map_err(text)?;
         let (qmp, control) = (folder.qmp(*platform).map_err(text)?, folder.control(*platform).map_err(text)?);
         for channel in [&qmp, &control] {
@@ -62,11 +64,13 @@ impl Machine<'_> {
                 folder::remove(path).map_err(text)?;
             }
         }
-        let list = arguments(&MachineArguments {
+        let mut machine = MachineArguments {
             name: self.record.name.clone(),
             architecture: self.record.architecture,
             accelerator: candidate.accelerator,
-            cpu: None,
+            cpu: hardware.and_then(|hardware| hardware.cpu.clone()),
+            model: hardware.and_then(|hardware| hardware.model.clone()),
+            device_tree: None,
             cores: self.record.cores,
             memory_mib: self.record.memory_mib,
             kernel: image.kernel(),
@@ -74,13 +78,16 @@ impl Machine<'_> {
             system: image.system(),
             kernel_arguments: image.manifest.kernel_arguments.clone(),
             data: folder.disk(),
+            disk: hardware.map(|hardware| hardware.disk.clone()).unwrap_or_default(),
             console: folder.console(),
             log: folder.node_log(),
             qmp: qmp.clone(),
             control: control.clone(),
             ssh,
             ports: self.record.ports.clone(),
-        });
+        };
+        machine.device_tree = self.device_tree(&program, &machine).await?;
+        let list = arguments(&machine);
         let log = std::fs::OpenOptions::new().append(true).create(true).open(folder.log()).map_err(text)?;
         let before = log.metadata().map_err(text)?.len();
         let qemu = Program::new(program).args(&list).envs(self.supervised.environment.iter().map(|(n, v)| (n, v)));
@@ -117,6 +124,25 @@ impl Machine<'_> {
         // Nothing of what the guest says is lost from here on.
         qemu.qmp.execute("cont", json!({}), COMMAND).await.map_err(|error| error.to_string())?;
         Ok(qemu)
+    }
+
+    /// The device tree of a machine that has one and says that it is something else than QEMU's: QEMU's own but for that.
+    async fn device_tree(&self, program: &Path, machine: &MachineArguments) -> Result<Option<PathBuf>, String> {
+        let Some(model) = machine.model.as_ref().filter(|_| machine.architecture.has_device_tree()) else {
+            return Ok(None);
+        };
+        let failed =
+            |error: &dyn std::error::Error| format!("the machine's device tree cannot be made: {}", chain(error));
+        let file = self.supervised.folder.device_tree();
+        folder::remove(&file).map_err(|error| failed(&error))?;
+        let variables = self.supervised.environment.iter().map(|(name, value)| (name, value));
+        let qemu = Program::new(program).args(device_tree_arguments(machine, &file)).envs(variables);
+        let written = tokio::time::timeout(QEMU, qemu.output()).await;
+        written.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        let tree = fs_err::read(&file).map_err(|error| failed(&error))?;
+        let tree = device_tree::with_model(&tree, model).map_err(|error| failed(&error))?;
+        fs_err::write(&file, tree).map_err(|error| failed(&error))?;
+        Ok(Some(file))
     }
 
     async fn connected(&self, qmp: Qmp, child: Option<Foreground>, powered: Powered) -> Result<Qemu, String> {

@@ -132,6 +132,7 @@ impl Machine<'_> {
     fn boot(&self) -> Result<ToGuest, String> {
         let keys = Keys::read(&self.supervised.folder.keys()).map_err(|error| error.to_string())?;
         let unusable = |error: KeysError| error.to_string();
+        let hardware = self.record.hardware.as_ref();
         Ok(ToGuest::Boot(Box::new(Boot {
             time: Timestamp::now(),
             entropy: fresh()?,
@@ -142,8 +143,11 @@ impl Machine<'_> {
                 host_key: keys.host_pem().map_err(unusable)?,
                 authorized_keys: vec![keys.client_public().map_err(unusable)?],
             },
-            network: BootNetwork::of_qemu(),
-            model: None,
+            network: BootNetwork {
+                link: hardware.map(|hardware| hardware.link.clone()).filter(|link| !link.is_unlimited()),
+                ..BootNetwork::of_qemu()
+            },
+            model: hardware.and_then(|hardware| hardware.model.clone()),
         })))
     }
 
