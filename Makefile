@@ -121,6 +121,9 @@ bench: ## measure the figures of docs/performance.md and write its table
 	@scripts/requirements.sh bench
 	@$(MAKE) --no-print-directory cli image
 	@bench/bench.py --sandbar "$(SANDBAR)" --json build/bench.json --write docs/performance.md
+	@$(MAKE) --no-print-directory machine-image
+	@$(MAKE) --no-print-directory machine-image ARCH=arm64
+	@bench/machine.py --sandbar "$(SANDBAR)" --json build/bench-machine.json --write docs/performance.md
 
 .PHONY: clean
 clean: ## remove what was built; clusters and the engine's images stay

@@ -350,8 +350,14 @@ class Bench:
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def engine_version(engine):
+    """An engine's name and version."""
+    which = "Server" if engine == "docker" else "Client"
+    return f"{engine.capitalize()} {run(engine, 'version', '--format', '{{.%s.Version}}' % which).decode().strip()}"
+
+
 def machine(engine):
-    """What the figures were measured on."""
+    """What the figures were measured on; `engine` in words."""
     info = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
     model = re.search(r"^model name\s*:\s*(.*)$", info, re.MULTILINE)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -362,7 +368,7 @@ def machine(engine):
         "memoryGiB": round(memory / (1 << 30), 1),
         "kernel": platform.release().split("-")[0],
         "cgroup": groups,
-        "engine": f"{engine.capitalize()} {run(engine, 'version', '--format', '{{.Server.Version}}' if engine == 'docker' else '{{.Client.Version}}').decode().strip()}",
+        "engine": engine,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "loadBefore": round(os.getloadavg()[0], 2),
     }
@@ -411,7 +417,7 @@ def main():
         parser.error(f"no such group: {', '.join(unknown)}")
     if options.write and (options.samples < 5 or groups != list(GROUPS)):
         parser.error("--write needs all groups with at least 5 samples")
-    host = machine(options.engine)
+    host = machine(engine_version(options.engine))
     with tempfile.TemporaryDirectory(prefix="sandbar-bench-") as home:
         bench = Bench(options, home)
         try:

@@ -31,6 +31,8 @@ const TRIES: u32 = 3;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How many lines of the console a failure has.
 const TAIL: usize = 15;
+/// How many of them come before a panic of its kernel.
+const BEFORE_PANIC: usize = 3;
 
 /// Exit status of a machine that was killed, as a container's is.
 pub(super) const KILLED: i64 = 137;
@@ -206,8 +208,37 @@ impl Machine<'_> {
     fn last_lines(&self) -> String {
         let console = fs_err::read(self.supervised.folder.console()).unwrap_or_default();
         let console = String::from_utf8_lossy(&console);
-        let lines: Vec<&str> = console.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-        let tail = &lines[lines.len().saturating_sub(TAIL)..];
+        let tail = telling(&console);
         if tail.is_empty() { String::new() } else { format!("; the end of its console:\n{}", tail.join("\n")) }
+    }
+}
+
+/// The lines of a console that say why a machine went off: those around a panic of its kernel, which says where it was in many
+/// lines more, or else the last ones.
+fn telling(console: &str) -> Vec<&str> {
+    let lines: Vec<&str> = console.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let end = lines.len().saturating_sub(TAIL);
+    let panic = lines.iter().rposition(|line| line.contains("Kernel panic - not syncing"));
+    let start = panic.map_or(end, |panic| end.min(panic.saturating_sub(BEFORE_PANIC)));
+    lines[start..].iter().take(TAIL).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_before_where_the_kernel_was() {
+        let boot: Vec<String> = (0..40).map(|n| format!("[    1.{n:02}] line {n}")).collect();
+        let trace: Vec<String> = (0..40).map(|n| format!("[    2.{n:02}]  frame_{n}+0x1/0x2")).collect();
+        let panic = "[    2.00] Kernel panic - not syncing: VFS: Unable to mount root fs".to_owned();
+        let console = [boot.clone(), vec![panic.clone()], trace].concat().join("\n\n");
+        let told = telling(&console);
+        assert_eq!((told.len(), told[BEFORE_PANIC]), (TAIL, panic.as_str()));
+        assert_eq!(telling(&boot.join("\r\n")), boot[40 - TAIL..]);
+        // A panic without a trace has what came before it.
+        let console = [boot, vec![panic.clone()]].concat().join("\n");
+        assert_eq!(telling(&console).last(), Some(&panic.as_str()));
+        assert!(telling("").is_empty());
     }
 }
