@@ -58,12 +58,13 @@ pub struct Qmp {
     inner: Arc<Inner>,
     /// Of the greeting, such as `10.0.2`.
     version: String,
+    /// Of the greeting, such as `Debian 1:10.0.2+ds-2`.
+    package: String,
 }
 
 struct Inner {
     writer: tokio::sync::Mutex<Box<dyn AsyncWrite + Send + Unpin>>,
     waiting: Mutex<Waiting>,
-    events: broadcast::Sender<QmpEvent>,
 }
 
 #[derive(Default)]
@@ -71,6 +72,8 @@ struct Waiting {
     next: u64,
     /// Those that wait for an answer, by the number of their command; none once the connection ended.
     by_number: Option<HashMap<u64, oneshot::Sender<Result<Value, QmpError>>>>,
+    /// Those that listen to events; none once the connection ended, which is how they hear that.
+    events: Option<broadcast::Sender<QmpEvent>>,
 }
 
 impl Qmp {
@@ -90,14 +93,12 @@ impl Qmp {
         let (Some(major), Some(minor), Some(micro)) = (part("major"), part("minor"), part("micro")) else {
             return Err(QmpError::Malformed { reason: format!("it greets with {greeting}") });
         };
-        let waiting = Waiting { next: 0, by_number: Some(HashMap::new()) };
-        let inner = Arc::new(Inner {
-            writer: tokio::sync::Mutex::new(Box::new(writer)),
-            waiting: Mutex::new(waiting),
-            events: broadcast::channel(EVENTS).0,
-        });
+        let events = Some(broadcast::channel(EVENTS).0);
+        let waiting = Waiting { next: 0, by_number: Some(HashMap::new()), events };
+        let inner = Arc::new(Inner { writer: tokio::sync::Mutex::new(Box::new(writer)), waiting: Mutex::new(waiting) });
         tokio::spawn(dispatch(reader, Arc::clone(&inner)));
-        let qmp = Self { inner, version: format!("{major}.{minor}.{micro}") };
+        let package = greeting["QMP"]["version"]["package"].as_str().unwrap_or_default().to_owned();
+        let qmp = Self { inner, version: format!("{major}.{minor}.{micro}"), package };
         qmp.execute("qmp_capabilities", json!({}), deadline).await?;
         Ok(qmp)
     }
@@ -108,10 +109,22 @@ impl Qmp {
         &self.version
     }
 
+    /// QEMU's version with what whoever packed it calls the package.
+    #[must_use]
+    pub fn build(&self) -> String {
+        match self.package.as_str() {
+            "" => self.version.clone(),
+            package => format!("{} ({package})", self.version),
+        }
+    }
+
     /// What happens from now on. It ends with the connection.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<QmpEvent> {
-        self.inner.events.subscribe()
+        match &self.inner.waiting().events {
+            Some(events) => events.subscribe(),
+            None => broadcast::channel(1).1,
+        }
     }
 
     /// Has a command done and returns what it returns.
@@ -159,8 +172,9 @@ async fn dispatch<R: AsyncRead + Unpin>(mut reader: BufReader<R>, inner: Arc<Inn
             Err(error) => break error,
         };
         if let Some(name) = message["event"].as_str() {
+            let event = QmpEvent { name: name.to_owned(), data: message["data"].clone() };
             // Nobody has to listen.
-            let _ = inner.events.send(QmpEvent { name: name.to_owned(), data: message["data"].clone() });
+            let _ = inner.waiting().events.as_ref().map(|events| events.send(event));
             continue;
         }
         let answer = match (message.get("return"), message.get("error")) {
@@ -186,7 +200,11 @@ async fn dispatch<R: AsyncRead + Unpin>(mut reader: BufReader<R>, inner: Arc<Inn
             tracing::debug!(%message, "an answer that nobody waits for");
         }
     };
-    let left = inner.waiting().by_number.take().unwrap_or_default();
+    let left = {
+        let mut waiting = inner.waiting();
+        waiting.events = None;
+        waiting.by_number.take().unwrap_or_default()
+    };
     for (_, waiter) in left {
         let _ = waiter.send(Err(reason.clone()));
     }
@@ -214,36 +232,36 @@ async fn read_line<R: AsyncRead + Unpin>(reader: &mut BufReader<R>) -> Result<Op
     serde_json::from_slice(&line).map(Some).map_err(|error| QmpError::Malformed { reason: error.to_string() })
 }
 
+/// A QEMU that tests play.
 #[cfg(test)]
-mod tests {
+pub(super) mod played {
     use tokio::io::DuplexStream;
 
     use super::*;
 
-    const SOON: Duration = Duration::from_millis(200);
     const LONG: Duration = Duration::from_secs(20);
     const GREETING: &str =
         r#"{"QMP":{"version":{"qemu":{"micro":2,"minor":0,"major":10},"package":""},"capabilities":["oob"]}}"#;
 
     /// The other end of a connection, which a test plays.
-    struct Played(BufReader<DuplexStream>);
+    pub struct Played(pub BufReader<DuplexStream>);
 
     impl Played {
-        async fn say(&mut self, line: &str) {
+        pub async fn say(&mut self, line: &str) {
             self.0.get_mut().write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
         }
 
-        async fn hear(&mut self) -> Value {
+        pub async fn hear(&mut self) -> Value {
             read_line(&mut self.0).await.unwrap().unwrap()
         }
     }
 
-    fn pipe() -> (DuplexStream, Played) {
+    pub fn pipe() -> (DuplexStream, Played) {
         let (near, far) = tokio::io::duplex(1 << 16);
         (near, Played(BufReader::new(far)))
     }
 
-    async fn connected() -> (Qmp, Played) {
+    pub async fn connected() -> (Qmp, Played) {
         let (near, mut played) = pipe();
         let greet = async {
             played.say(GREETING).await;
@@ -255,7 +273,15 @@ mod tests {
         let (qmp, played) = tokio::join!(Qmp::connect(near, LONG), greet);
         (qmp.unwrap(), played)
     }
+}
 
+#[cfg(test)]
+mod tests {
+    use super::played::{connected, pipe};
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(200);
+    const LONG: Duration = Duration::from_secs(20);
     #[tokio::test]
     async fn a_greeting_tells_the_version() {
         let (qmp, _played) = connected().await;
@@ -326,8 +352,9 @@ mod tests {
         let (answer, ()) = tokio::join!(qmp.execute("any", json!({}), LONG), end);
         assert_eq!(answer, Err(QmpError::Closed));
         assert_eq!(qmp.execute("another", json!({}), LONG).await, Err(QmpError::Closed));
-        drop(qmp);
+        // Also who listens hears it, though the connection's value is still there.
         assert!(events.recv().await.is_err());
+        assert!(qmp.events().recv().await.is_err());
     }
 
     #[tokio::test]
