@@ -3139,7 +3139,7 @@ _sandbar() {
             return 0
             ;;
         sandbar__subcmd__stop)
-            opts="-f -o -q -v -y -h -V --grace --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
+            opts="-f -o -q -v -y -h -V --grace --shutdown --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -125,7 +125,7 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand up" -s v -l verbose -d '
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -s y -l yes -d 'Yes to every question'
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -s V -l version -d 'Print version'
-complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -l grace -d 'How long pods may take to end [default: 1500ms at most]' -r
+complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -l grace -d 'How long pods may take to end [default: 1500ms at most]; a machine is shut down then' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -s f -l file -d 'Cluster file; `./sandbar.yaml` is used where there is one' -r -F
 complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -l engine -d 'Engine that runs the node' -r -f -a "auto\t'The one that fits on this host'
 podman\t'Podman'
@@ -138,6 +138,7 @@ name\t'Names alone, one a line'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -l shutdown -d 'Shut a machine down in place of keeping its state, and drop one that was kept; its next start boots it anew'
 complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -s q -l quiet -d 'Nothing but results and errors'
 complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -s v -l verbose -d 'More of what happens'
 complete -c sandbar -n "__fish_sandbar_using_subcommand stop" -s y -l yes -d 'Yes to every question'

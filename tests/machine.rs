@@ -39,7 +39,7 @@ type Outcome<T = ()> = Result<T, String>;
 type Step = (&'static str, fn(&Suite) -> Outcome);
 
 /// The steps in their order.
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 17] = [
     ("up_ends_with_a_cluster_that_answers", up),
     ("what_does_not_fit_is_refused", too_large),
     ("a_kernel_that_panics_is_quoted", panicking),
@@ -50,8 +50,12 @@ const STEPS: [Step; 13] = [
     ("the_log_is_the_nodes", log),
     ("ports_change_as_it_runs", ports),
     ("images_come_from_an_engines_store", engine_image),
+    ("stop_keeps_it_as_it_runs_and_start_goes_on", stop_and_start),
     ("a_killed_qemu_loses_nothing_acknowledged", killed_qemu),
-    ("stop_and_start_keep_everything", stop_and_start),
+    ("a_damaged_state_is_dropped_with_a_note", damaged_state),
+    ("a_state_of_another_version_is_dropped_with_a_note", other_version),
+    ("a_supervisor_killed_while_it_saves_loses_nothing_acknowledged", killed_save),
+    ("a_shutdown_keeps_nothing", shutdown),
     ("rm_leaves_nothing", remove),
 ];
 
@@ -163,6 +167,23 @@ impl Suite {
         let bytes = std::fs::read(file.ok_or("no machine runs")?).map_err(|error| error.to_string())?;
         let powered: Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
         Ok(powered["process"].to_string())
+    }
+
+    /// A file in the machine's folder.
+    fn file(&self, name: &str) -> PathBuf {
+        self.path("home/data/machines").join(MACHINE).join(name)
+    }
+
+    /// What names the time since the machine's kernel was started.
+    fn boot(&self) -> Outcome<String> {
+        self.sandbar(&["exec", "--", "cat", "/proc/sys/kernel/random/boot_id"])
+    }
+
+    /// Starts it, and returns what was said beside the result.
+    fn start(&self) -> Outcome<String> {
+        let output = self.output(&["start", "--timeout", TIMEOUT])?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(said) } else { Err(format!("start: {}\n{said}", output.status)) }
     }
 
     /// The process that supervises the machine: QEMU's parent.
@@ -334,6 +355,7 @@ fn engine_image(suite: &Suite) -> Outcome {
 }
 
 fn killed_qemu(suite: &Suite) -> Outcome {
+    // The machine went on from a state a moment ago.
     suite.kubectl(&["create", "configmap", "acknowledged", "--from-literal=before=the-end"])?;
     let before = suite.qemu()?;
     kill(&before)?;
@@ -351,11 +373,103 @@ fn killed_qemu(suite: &Suite) -> Outcome {
 }
 
 fn stop_and_start(suite: &Suite) -> Outcome {
-    suite.sandbar(&["stop"])?;
-    assert_eq!(suite.json(&["ls"])?["clusters"][0]["state"], "stopped");
+    let pod = |name: &str| -> Outcome {
+        let image = "--image=localhost/sandbar-pause:1";
+        suite.kubectl(&["run", name, image, "--image-pull-policy=Never"])?;
+        suite.kubectl(&["wait", "--for=condition=Ready", &format!("pod/{name}"), "--timeout=2m"]).map(drop)
+    };
+    // Since when its container runs, and which it is.
+    let container = || {
+        let of = "jsonpath={.status.containerStatuses[0].containerID} {.status.containerStatuses[0].state.running}";
+        suite.kubectl(&["get", "pod", "kept", "--output", of])
+    };
+    pod("kept")?;
+    let (boot, before) = (suite.boot()?, container()?);
+    let stopped = suite.json(&["stop"])?;
+    assert!(stopped["kept"]["bytes"].as_u64() > Some(100 << 20), "{stopped}");
+    let listed = suite.json(&["ls"])?;
+    let listed = &listed["clusters"][0];
+    assert_eq!((&listed["state"], &listed["kept"]), (&"stopped".into(), &stopped["kept"]));
     assert!(suite.qemu().is_err(), "nothing runs");
-    suite.sandbar(&["start", "--timeout", TIMEOUT])?;
+
+    let said = suite.start()?;
+    assert!(!said.contains("dropped"), "{said}");
+    assert_eq!((suite.boot()?, container()?), (boot, before), "it is the same, and went on");
+    let here = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let earlier = here();
+    let inside = suite.sandbar(&["exec", "--", "date", "+%s"])?;
+    let inside: u64 = inside.trim().parse().map_err(|error| format!("{inside}: {error}"))?;
+    assert!((earlier - 1..=here() + 1).contains(&inside), "it is {inside} inside, and {earlier} here");
     assert!(answers(Suite::PORT), "it has the ports that it had");
+    for file in ["kept.json", "kept.state"] {
+        assert!(!suite.file(file).exists(), "{file} is void");
+    }
+    // Whoever watched before it stopped goes on, too: the scheduler and kubelet.
+    pod("after")
+}
+
+/// A cluster that starts from nothing, with its data, and says why.
+fn starts_anew(suite: &Suite, why: &str) -> Outcome {
+    let said = suite.start()?;
+    assert!(said.contains(&format!("kept state is dropped: {why}")), "{said}");
+    suite.kubectl(&["get", "configmap", "acknowledged"]).map(drop)
+}
+
+fn damaged_state(suite: &Suite) -> Outcome {
+    use std::io::{Read, Seek, SeekFrom, Write};
+    let boot = suite.boot()?;
+    suite.sandbar(&["stop"])?;
+    let change = || -> std::io::Result<()> {
+        let mut file = std::fs::OpenOptions::new().read(true).write(true).open(suite.file("kept.state"))?;
+        let mut byte = [0];
+        // In the guest's memory, where QEMU itself would notice nothing.
+        file.seek(SeekFrom::Start(200 << 20))?;
+        file.read_exact(&mut byte)?;
+        file.seek(SeekFrom::Start(200 << 20))?;
+        file.write_all(&[!byte[0]])
+    };
+    change().map_err(|error| error.to_string())?;
+    starts_anew(suite, "its file is damaged")?;
+    assert_ne!(suite.boot()?, boot);
+    Ok(())
+}
+
+fn other_version(suite: &Suite) -> Outcome {
+    suite.sandbar(&["stop"])?;
+    let key = suite.file("kept.json");
+    let text = std::fs::read(&key).map_err(|error| error.to_string())?;
+    let mut value: Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    value["qemu"]["version"] = "9.0.0".into();
+    std::fs::write(&key, value.to_string()).map_err(|error| error.to_string())?;
+    starts_anew(suite, "it was kept by QEMU 9.0.0, this is ")
+}
+
+fn killed_save(suite: &Suite) -> Outcome {
+    suite.kubectl(&["create", "configmap", "before-the-save", "--from-literal=a=b"])?;
+    let supervisor = suite.supervisor()?;
+    let stop = std::thread::scope(|scope| {
+        let stop = scope.spawn(|| suite.output(&["stop"]));
+        let begun = Instant::now();
+        while !suite.file("kept.state").exists() {
+            assert!(begun.elapsed() < PATIENCE, "nothing is saved");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        kill(&supervisor)?;
+        stop.join().map_err(|_| "the stop panicked".to_owned())?
+    })?;
+    // It is said, and the machine is shut down by the next supervisor.
+    assert!(stop.status.success(), "{}", String::from_utf8_lossy(&stop.stderr));
+    assert!(String::from_utf8_lossy(&stop.stderr).contains("its state cannot be kept"));
+    suite.start()?;
+    assert!(!suite.file("kept.state").exists());
+    suite.kubectl(&["get", "configmap", "before-the-save"]).map(drop)
+}
+
+fn shutdown(suite: &Suite) -> Outcome {
+    let boot = suite.boot()?;
+    assert_eq!(suite.json(&["stop", "--shutdown"])?["kept"], Value::Null);
+    suite.start()?;
+    assert_ne!(suite.boot()?, boot);
     suite.kubectl(&["get", "configmap", "acknowledged"]).map(drop)
 }
 

@@ -35,6 +35,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             let mut columns = vec!["name", "state", "kubernetes", "engine", "api", "http", "age"];
             // Where every cluster stays until it is removed there is nothing to say of it.
             columns.extend(limited.then_some("expires"));
+            let any_kept = clusters.iter().any(|cluster| cluster.kept.is_some());
+            columns.extend(any_kept.then_some("kept state"));
             let mut table = Table::new(&columns);
             for cluster in &clusters {
                 let mut row = vec![
@@ -47,6 +49,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                     cluster.created.map_or_else(|| "-".to_owned(), |created| since(created, now)),
                 ];
                 row.extend(limited.then(|| expiry(cluster, now)));
+                let kept = || cluster.kept.map_or_else(|| "-".to_owned(), |kept| bytes(kept.bytes));
+                row.extend(any_kept.then(kept));
                 table.row(row);
             }
             context.printer.text(&table.render())?;

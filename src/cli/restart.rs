@@ -1,7 +1,7 @@
 //! `sandbar restart`
 
 use super::{target, up_report};
-use crate::cluster;
+use crate::cluster::{self, StopRequest};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::spec::ClusterName;
@@ -19,7 +19,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let name = target::cluster(context, args.name)?;
     let host = context.host();
     let phase = reporter::phase(context.reporter.as_ref(), "stop", format!("Cluster {name} stops"));
-    cluster::stop(&host, &name, None).await?;
+    // To go on from the same state would be no new start.
+    cluster::stop(&host, &name, StopRequest { shutdown: true, ..StopRequest::default() }).await?;
     phase.done();
     up_report::print(context, Box::pin(cluster::start(&host, &name, context.timeout()))).await
 }

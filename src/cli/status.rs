@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::target;
 use crate::cluster::{self, Addresses, ClusterFileText, ContextPlace, Found, Lifecycle, node_of};
 use crate::context::Context;
-use crate::engine::{EngineInfo, MachineReport};
+use crate::engine::{EngineInfo, Kept, MachineReport};
 use crate::error::{Failure, FailureKind};
 use crate::node::{Node, StatusReport};
 use crate::spec::{ClusterName, resolve_name};
@@ -50,6 +50,9 @@ struct Report<'a> {
     hosts: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_bytes: Option<u64>,
+    /// The state that its next start goes on from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<Kept>,
     /// The node's own report, while it gives one.
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<&'a StatusReport>,
@@ -103,6 +106,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         expires: found.record.as_ref().and_then(|record| record.expires),
         hosts: node.iter().flat_map(|node| &node.ingress.hosts).map(|host| found.addresses.of_host(host)).collect(),
         memory_bytes,
+        kept: found.node.as_ref().and_then(|node| node.kept),
         node: node.as_ref(),
         problem: problem.clone(),
     };
@@ -182,6 +186,13 @@ fn text(context: &Context, report: &Report<'_>, place: Option<&ContextPlace>) ->
     rows.extend(report.hosts.iter().map(|url| ("route", url.clone())));
     if let Some(memory) = report.memory_bytes {
         rows.push(("memory", bytes(memory)));
+    }
+    if let Some(kept) = report.kept {
+        let age = since(kept.since, (context.now)());
+        rows.push((
+            "kept state",
+            format!("{}, {age} old; `sandbar start {}` goes on from it", bytes(kept.bytes), report.name),
+        ));
     }
     if let Some(node) = report.node {
         rows.push(("kubernetes", node.node.kubernetes_version.clone()));

@@ -78,6 +78,7 @@ mod tests {
             image_id: String::new(),
             created: String::new(),
             address: None,
+            kept: None,
         }
     }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::host::Host;
 use super::probe::Prober;
 use super::{Addresses, ClusterError, Lifecycle};
-use crate::engine::{Engine, EngineInfo, LABEL_CLUSTER, NodeState, RunState};
+use crate::engine::{Engine, EngineInfo, Kept, LABEL_CLUSTER, NodeState, RunState};
 use crate::spec::{API_NODE_PORT, ClusterName, EngineChoice, HTTP_NODE_PORT, HTTPS_NODE_PORT};
 use crate::store::{Ports, Record};
 use crate::ui::reporter::Event;
@@ -36,6 +36,9 @@ pub struct ClusterSummary {
     pub expires: Option<Timestamp>,
     /// Whether it is wanted only as long as the command that it was made for runs.
     pub ephemeral: bool,
+    /// The state that its next start goes on from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
 }
 
 /// Kind and endpoint of an engine, as records have them.
@@ -95,6 +98,7 @@ pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> 
             created: Some(record.created),
             expires: record.expires,
             ephemeral: record.ephemeral,
+            kept: node.as_ref().and_then(|node| node.kept),
         }));
     }
     for ((_, name), (info, node)) in nodes {
@@ -108,6 +112,7 @@ pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> 
             created: node.created.parse().ok(),
             expires: None,
             ephemeral: false,
+            kept: node.kept,
             name,
         });
     }

@@ -55,6 +55,6 @@ pub use self::plan::{Goal, Observed, Step, plan};
 pub use self::port_change::{PortChange, change_ports, forwarded_ports};
 pub use self::remove::{Leftover, Removed, gc, leftovers, remove};
 pub use self::report::report;
-pub use self::stop::{start, stop};
+pub use self::stop::{StopRequest, Stopped, start, stop};
 pub use self::up::{RequestFile, UpReport, UpRequest, up};
 pub use self::wait::{PhaseTime, waiting_for};

@@ -47,7 +47,7 @@ use crate::process::Program;
 
 use super::{
     Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, Labels, NodeSpec, NodeState, NodeStats,
-    Reader, Resource, ResourceKind,
+    Reader, Resource, ResourceKind, Started,
 };
 
 /// A Podman or Docker that answers.
@@ -117,8 +117,8 @@ impl Engine for ContainerEngine {
         self.make_node(spec).await
     }
 
-    async fn start_node(&self, name: &str) -> Result<(), EngineError> {
-        self.start(name).await
+    async fn start_node(&self, name: &str) -> Result<Started, EngineError> {
+        self.start(name).await.map(|()| Started::default())
     }
 
     async fn reach_node(&self, name: &str) -> Result<(), EngineError> {

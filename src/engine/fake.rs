@@ -21,7 +21,7 @@ use std::path::{Component as PathComponent, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::behaviour::{Action, Behaviour, Component, Connect, Failpoint, NodeBehaviour, Probes, Script};
+pub use self::behaviour::{Action, Behaviour, Component, Connect, Failpoint, Keep, NodeBehaviour, Probes, Script};
 use self::checks::{broken, refused};
 pub use self::program::{Program, ProgramRun};
 use self::state::{Folder, Network, Node, Run, State};
@@ -274,6 +274,7 @@ fn foreign_node() -> Node {
         run: Run::Exited(0),
         started_millis: 0,
         starts: 0,
+        kept: None,
     }
 }
 

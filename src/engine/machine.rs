@@ -10,8 +10,10 @@ pub mod device_tree;
 pub mod folder;
 mod forwards;
 pub mod image_set;
+pub mod kept;
 pub mod keys;
 mod log;
+pub mod migration;
 pub mod overlay;
 pub mod programs;
 pub mod qmp;
@@ -39,10 +41,12 @@ use self::keys::Keys;
 use self::overlay::Format;
 use self::programs::Programs;
 use self::ssh::{Ssh, SshError};
+use self::supervisor::save::SAVE;
 use self::wire::{CallError, Request, State, Status};
 use super::{
-    Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, LABEL_CLUSTER, Labels, MachineReport,
-    NodeSpec, NodeState, NodeStats, PortForward, Purpose, Reader, Resource, ResourceKind, RunState,
+    Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, Keeping, LABEL_CLUSTER, Labels,
+    MachineReport, NodeSpec, NodeState, NodeStats, PortForward, Purpose, Reader, Resource, ResourceKind, RunState,
+    Started,
 };
 use crate::platform::Platform;
 use crate::process::Program;
@@ -239,6 +243,8 @@ impl MachineEngine {
     async fn state(&self, record: MachineRecord) -> Result<NodeState, EngineError> {
         let run = self.run_state(&record).await?;
         let address = (run == RunState::Running).then(|| control::GUEST.into());
+        let stands = matches!(run, RunState::Created | RunState::Exited { .. });
+        let kept = stands.then(|| kept::summary(&self.folder(&record.name))).flatten();
         Ok(NodeState {
             name: record.name,
             labels: record.labels,
@@ -247,11 +253,12 @@ impl MachineEngine {
             image_id: record.image_id,
             created: record.created.to_string(),
             address,
+            kept,
         })
     }
 
     /// Waits until programs can be run in a machine that starts.
-    async fn ready(&self, name: &str) -> Result<(), EngineError> {
+    async fn ready(&self, name: &str) -> Result<Started, EngineError> {
         let operation = "start the machine";
         let status = self.ask(name, &Request::Ready, START).await?;
         let Some(status) = status else { return Err(refused(operation, "its supervisor went away")) };
@@ -262,7 +269,7 @@ impl MachineEngine {
             (State::Ended { reason, .. }, None) => {
                 Err(refused(operation, reason.unwrap_or_else(|| "it was stopped".to_owned())))
             }
-            _ => Ok(()),
+            _ => Ok(Started { note: status.note }),
         }
     }
 
@@ -393,14 +400,14 @@ impl Engine for MachineEngine {
         folder::write(&folder.node(), &record).map_err(failed)
     }
 
-    async fn start_node(&self, name: &str) -> Result<(), EngineError> {
+    async fn start_node(&self, name: &str) -> Result<Started, EngineError> {
         let mut record = self.known(name)?;
         match self.run_state(&record).await? {
             RunState::Running => {
                 self.reach_node(name).await?;
                 return self.ready(name).await;
             }
-            RunState::Paused => return self.unpause_node(name).await,
+            RunState::Paused => return self.unpause_node(name).await.map(|()| Started::default()),
             _ => {}
         }
         self.check_room(&record)?;
@@ -431,12 +438,44 @@ impl Engine for MachineEngine {
         Ok(())
     }
 
+    async fn keep_node(&self, name: &str) -> Result<Keeping, EngineError> {
+        self.known(name)?;
+        self.reach_node(name).await?;
+        // A state that is dropped later leaves what the disk has; and what the disk has need not be kept in memory.
+        let command = ["sh", "-c", "sync && echo 3 >/proc/sys/vm/drop_caches"].map(str::to_owned).to_vec();
+        let synced = match self.exec(name, ExecRequest { command, ..ExecRequest::default() }).await {
+            Ok(session) => end_of(session).await,
+            Err(error) => Err(error),
+        };
+        match synced {
+            Ok(None) => {}
+            // A machine that runs no programs is not worth being kept as it is.
+            Ok(Some(words)) => return Ok(Keeping::Refused { reason: format!("it does not write its files: {words}") }),
+            Err(error) => return Ok(Keeping::Refused { reason: format!("no program runs in it: {error}") }),
+        }
+        self.forget(name).await;
+        let operation = "keep the machine's state";
+        let folder = self.folder(name);
+        let channel = folder.supervisor(self.inner.platform).map_err(|error| refused(operation, error))?;
+        let away = || Keeping::Refused { reason: "its supervisor went away".to_owned() };
+        match wire::call(self.inner.platform, &channel, &Request::Keep, 2 * SAVE).await {
+            Ok(_) => Ok(kept::summary(&folder).map_or_else(away, Keeping::Kept)),
+            Err(CallError::Failed(reason)) => Ok(Keeping::Refused { reason }),
+            Err(CallError::Absent(_) | CallError::Gone | CallError::Taken(_)) => Ok(away()),
+            Err(CallError::TimedOut(after)) => Err(timed_out(operation, after)),
+        }
+    }
+
     async fn stop_node(&self, name: &str, grace: Duration) -> Result<(), EngineError> {
         self.known(name)?;
         self.forget(name).await;
         self.reach_node(name).await?;
         let grace_millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        self.ask(name, &Request::Stop { grace_millis }, grace + START).await.map(drop)
+        if self.ask(name, &Request::Stop { grace_millis }, grace + START).await?.is_none() {
+            let discarded = kept::discard(&self.folder(name), self.inner.platform);
+            discarded.map_err(|error| refused("drop the machine's kept state", error))?;
+        }
+        Ok(())
     }
 
     async fn kill_node(&self, name: &str, signal: &str) -> Result<(), EngineError> {
@@ -487,6 +526,7 @@ impl Engine for MachineEngine {
                     Ok(()) | Err(EngineError::NotRunning { .. } | EngineError::NotFound { .. }) => {}
                     Err(error) => return Err(error),
                 }
+                kept::discard(&folder, self.inner.platform).map_err(failed)?;
                 for file in [folder.node(), folder.console(), folder.node_log(), folder.log(), folder.keys()] {
                     folder::remove(&file).map_err(failed)?;
                 }
@@ -518,6 +558,7 @@ impl Engine for MachineEngine {
                 Ok(Some(serde_json::json!({
                     "machine": serde_json::to_value(record).map_err(failed)?,
                     "status": serde_json::to_value(status).map_err(failed)?,
+                    "kept": serde_json::to_value(kept::read(&self.folder(name)).ok()).map_err(failed)?,
                 })))
             }
             _ => Ok(self.owned(kind, name)?.map(|labels| serde_json::json!({ "labels": labels }))),

@@ -244,6 +244,39 @@ pub struct NodeState {
     pub created: String,
     /// Address on the engine's network while it runs.
     pub address: Option<IpAddr>,
+    /// The state that it was stopped with and goes on from at its next start.
+    pub kept: Option<Kept>,
+}
+
+/// The state of a node that was stopped as it ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// Bytes that it takes on this machine's disk.
+    pub bytes: u64,
+    /// When it was kept.
+    pub since: jiff::Timestamp,
+}
+
+/// What became of a wish to stop a node as it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keeping {
+    /// It is stopped, and its next start goes on from there.
+    Kept(Kept),
+    /// There is no such thing in this engine; the node runs on.
+    Unsupported,
+    /// It could not be done; the node runs on, unless it ended on its own.
+    Refused {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// A node that was started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Started {
+    /// What the user should know of how it was started.
+    pub note: Option<String>,
 }
 
 /// One resource of ours in the engine, for `gc` and `rm`.
@@ -633,7 +666,7 @@ pub trait Engine: Send + Sync {
     /// [`Purpose::Check`] needs no network.
     async fn create_node(&self, spec: &NodeSpec) -> Result<(), EngineError>;
     /// Starts it; one that runs is fine. A taken port is [`EngineError::PortTaken`].
-    async fn start_node(&self, name: &str) -> Result<(), EngineError>;
+    async fn start_node(&self, name: &str) -> Result<Started, EngineError>;
     /// Sees to it that the ports of a running node are reached from this machine, where the engine does not do it.
     async fn reach_node(&self, name: &str) -> Result<(), EngineError> {
         let _ = name;
@@ -649,7 +682,12 @@ pub trait Engine: Send + Sync {
             reason: "they are fixed when it is made".to_owned(),
         })
     }
-    /// Stops it: SIGTERM, SIGKILL after `grace`; one that is stopped is fine.
+    /// Stops it as it runs, so that its next start goes on from there.
+    async fn keep_node(&self, name: &str) -> Result<Keeping, EngineError> {
+        let _ = name;
+        Ok(Keeping::Unsupported)
+    }
+    /// Stops it: SIGTERM, SIGKILL after `grace`; one that is stopped is fine, and loses the state that was kept of it.
     async fn stop_node(&self, name: &str, grace: Duration) -> Result<(), EngineError>;
     /// Sends a signal to its first process.
     async fn kill_node(&self, name: &str, signal: &str) -> Result<(), EngineError>;

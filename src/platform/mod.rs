@@ -253,6 +253,9 @@ pub trait Platform: Send + Sync {
     fn replace(&self, draft: NamedTempFile, path: &Path) -> io::Result<()>;
     /// Bytes that this user may still write where a folder is; none where the system does not say.
     fn free_space(&self, folder: &Path) -> io::Result<Option<u64>>;
+    /// Where in a file data begin, from an offset on, with what is a hole left out where the file system tells; none after
+    /// the last ones.
+    fn next_data(&self, file: &File, from: u64) -> io::Result<Option<u64>>;
     /// Makes a rename in a folder survive power loss.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 }

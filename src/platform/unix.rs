@@ -258,6 +258,14 @@ impl<S: System> Platform for Unix<S> {
         Ok(Some(there.f_bavail.saturating_mul(there.f_frsize)))
     }
 
+    fn next_data(&self, file: &File, from: u64) -> io::Result<Option<u64>> {
+        match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(from)) {
+            Ok(data) => Ok(Some(data)),
+            Err(rustix::io::Errno::NXIO) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }

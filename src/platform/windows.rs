@@ -294,6 +294,11 @@ impl Platform for Windows {
         Ok(None)
     }
 
+    fn next_data(&self, file: &File, from: u64) -> io::Result<Option<u64>> {
+        // Holes are read as the zeroes that they are.
+        Ok((from < file.metadata()?.len()).then_some(from))
+    }
+
     fn sync_dir(&self, _path: &Path) -> io::Result<()> {
         // NTFS journals names; a folder cannot be opened to be synced.
         Ok(())

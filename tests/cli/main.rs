@@ -10,6 +10,7 @@ mod elsewhere;
 mod ephemeral;
 mod images;
 mod interrupted;
+mod kept;
 mod kubeconfig;
 mod library;
 mod life;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::engine::{Engine, EngineError, MachineReport};
+use crate::engine::{Engine, EngineError, MachineReport, Started};
 use crate::ui::reporter::Phase;
 
 /// How often it is looked at. Nothing is decided by it.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Starts a node, and tells meanwhile how far its machine is, where it is one.
-pub(super) async fn start(engine: &dyn Engine, name: &str, phase: &Phase<'_>) -> Result<(), EngineError> {
+pub(super) async fn start(engine: &dyn Engine, name: &str, phase: &Phase<'_>) -> Result<Started, EngineError> {
     tokio::select! {
         started = engine.start_node(name) => started,
         never = tell(engine, name, phase) => match never {},

@@ -54,7 +54,15 @@ impl Attempt<'_> {
             loop {
                 self.check_cancelled()?;
                 let name = record.name.resource();
-                let Err(error) = machine_progress::start(engine.as_ref(), &name, &phase).await else { break };
+                let error = match machine_progress::start(engine.as_ref(), &name, &phase).await {
+                    Ok(started) => {
+                        if let Some(text) = started.note {
+                            self.host.reporter.report(&Event::Note { text });
+                        }
+                        break;
+                    }
+                    Err(error) => error,
+                };
                 let (port, address) = match &error {
                     EngineError::PortTaken { port, address } | EngineError::PortPrivileged { port, address } => {
                         (*port, *address)

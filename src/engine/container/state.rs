@@ -136,6 +136,7 @@ impl Container {
             image_id: with_algorithm(self.image),
             created: self.created,
             address: self.network_settings.address(),
+            kept: None,
         }
     }
 }
@@ -161,6 +162,7 @@ impl Listed {
             image_id: with_algorithm(self.image_id),
             created: created.unwrap_or_default(),
             address: self.network_settings.address(),
+            kept: None,
         })
     }
 }

@@ -26,6 +26,10 @@ pub struct Behaviour {
     pub added_environment: Vec<String>,
     /// Node images that a registry has: their IDs by name.
     pub registry: BTreeMap<String, String>,
+    /// What becomes of a wish to stop a node as it runs.
+    pub keep: Keep,
+    /// Why a state that was kept is not used; none: it is.
+    pub kept_is_unfit: Option<String>,
     /// How nodes behave.
     pub node: NodeBehaviour,
     /// Programs in the nodes beside `sandbarctl`, by name, or by name and first argument (`kubectl get`), with what they
@@ -48,6 +52,19 @@ pub enum Connect {
     Unreachable(String),
     /// As if it answered and could not run what a node needs, with the engine's words.
     PrivilegeRefused(String),
+}
+
+/// What becomes of a wish to stop a node as it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Keep {
+    /// As in a container engine, which cannot do that.
+    #[default]
+    Unsupported,
+    /// The state takes so many bytes.
+    Kept(u64),
+    /// Refused with these words, the node runs on.
+    Refused(String),
 }
 
 /// One place where something goes wrong.

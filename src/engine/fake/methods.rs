@@ -7,13 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::behaviour::Behaviour;
+use super::behaviour::{Behaviour, Keep};
 use super::checks::{broken, check_ours, check_spec, exists, foreign, is_ours, missing, ours, refused, running};
 use super::state::{Network, Node, Run, State};
 use super::{FakeEngine, check, end, free_subnet, node, program, settle, state, store};
 use crate::engine::{
-    Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, LABEL_CONTRACT, Labels, NodeSpec, NodeState,
-    NodeStats, PortForward, Purpose, Reader, Resource, ResourceKind,
+    Engine, EngineError, EngineInfo, ExecRequest, ExecSession, ImageInfo, Keeping, Kept, LABEL_CONTRACT, Labels,
+    NodeSpec, NodeState, NodeStats, PortForward, Purpose, Reader, Resource, ResourceKind, Started,
 };
 use crate::platform::look::listen;
 
@@ -91,6 +91,7 @@ impl Engine for FakeEngine {
                 run: Run::Created,
                 started_millis: 0,
                 starts: 0,
+                kept: None,
             };
             fs_err::create_dir_all(self.folder.node_root(name).join("etc")).map_err(|error| broken(&error))?;
             for (path, mode, content) in &spec.files {
@@ -103,11 +104,11 @@ impl Engine for FakeEngine {
         .await
     }
 
-    async fn start_node(&self, name: &str) -> Result<(), EngineError> {
+    async fn start_node(&self, name: &str) -> Result<Started, EngineError> {
         self.call("start_node", true, |state, behaviour| {
             let node = ours(&state.nodes, name)?;
             match node.run {
-                Run::Running => return Ok(()),
+                Run::Running => return Ok(Started::default()),
                 Run::Paused => return Err(refused("start the node", "it is paused")),
                 Run::Gone => return Err(refused("start the node", "it runs already, and it does not")),
                 Run::Created | Run::Exited(_) => {}
@@ -141,15 +142,36 @@ impl Engine for FakeEngine {
                 if let Some(node) = state.nodes.get_mut(name) {
                     (node.run, node.started_millis, node.starts) = (ran, state::now_millis(), node.starts + 1);
                 }
-                return Ok(());
+                return Ok(Started::default());
             }
             let started = state::now_millis();
+            let mut unfit = None;
             if let Some(node) = state.nodes.get_mut(name) {
                 node.run = Run::Running;
+                let dropped = node.kept.take().and(behaviour.kept_is_unfit.as_deref());
+                unfit = dropped.map(|reason| format!("the machine's kept state is dropped: {reason}"));
                 node.started_millis = started;
                 node.starts += 1;
             }
-            node::first_process_started(&self.folder, name, behaviour).map_err(|error| broken(&error))
+            node::first_process_started(&self.folder, name, behaviour).map_err(|error| broken(&error))?;
+            Ok(Started { note: unfit })
+        })
+        .await
+    }
+
+    async fn keep_node(&self, name: &str) -> Result<Keeping, EngineError> {
+        self.call("keep_node", true, |state, behaviour| {
+            running(&state.nodes, name)?;
+            let bytes = match &behaviour.keep {
+                Keep::Unsupported => return Ok(Keeping::Unsupported),
+                Keep::Refused(reason) => return Ok(Keeping::Refused { reason: reason.clone() }),
+                Keep::Kept(bytes) => *bytes,
+            };
+            let kept = Kept { bytes, since: jiff::Timestamp::now() };
+            if let Some(node) = state.nodes.get_mut(name) {
+                (node.run, node.kept) = (Run::Exited(0), Some(kept));
+            }
+            Ok(Keeping::Kept(kept))
         })
         .await
     }
@@ -163,6 +185,7 @@ impl Engine for FakeEngine {
                     Run::Gone => return Err(refused("stop the node", "nobody says that it ended")),
                     Run::Created | Run::Exited(_) => {}
                 }
+                node.kept = None;
             }
             Ok(())
         })
@@ -472,6 +495,7 @@ fn node_state(name: &str, node: &Node) -> NodeState {
         image_id: node.image_id.clone(),
         created: node.created.clone(),
         address: runs.then_some(IpAddr::from([10, 89, 0, 2])),
+        kept: node.kept,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{ImageInfo, Labels, PortForward, Purpose, RunState};
+use super::super::{ImageInfo, Kept, Labels, PortForward, Purpose, RunState};
 use super::behaviour::Behaviour;
 
 /// Everything that a fake engine knows.
@@ -47,6 +47,9 @@ pub(super) struct Node {
     pub started_millis: u64,
     /// How often it was started.
     pub starts: u64,
+    /// The state that it was stopped with.
+    #[serde(default)]
+    pub kept: Option<Kept>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -123,6 +123,8 @@ pub struct MachineArguments {
     pub name: String,
     /// What it is.
     pub architecture: Architecture,
+    /// QEMU's machine with its version, such as `pc-q35-10.0`; none: the newest that it has.
+    pub machine_type: Option<String>,
     /// What runs its instructions.
     pub accelerator: Accelerator,
     /// QEMU's model of its processor; none: the best that QEMU has. Where this host runs it by itself it is the host's own.
@@ -159,6 +161,39 @@ pub struct MachineArguments {
     pub ssh: u16,
     /// Ports of this machine that lead to ports of the guest.
     pub ports: Vec<PortForward>,
+    /// Whether it waits for a state to go on from, in place of starting anew.
+    pub incoming: bool,
+}
+
+impl MachineArguments {
+    /// What has to be the same for a state of one machine to be one of another: the arguments, but for names and places.
+    #[must_use]
+    pub fn essence(&self) -> Vec<String> {
+        let nowhere = Channel::Socket(PathBuf::new());
+        arguments(&Self {
+            name: String::new(),
+            kernel: PathBuf::new(),
+            initramfs: PathBuf::new(),
+            system: PathBuf::new(),
+            data: PathBuf::new(),
+            device_tree: None,
+            console: PathBuf::new(),
+            log: PathBuf::new(),
+            qmp: nowhere.clone(),
+            control: nowhere,
+            ssh: 0,
+            ports: Vec::new(),
+            incoming: false,
+            ..self.clone()
+        })
+    }
+
+    /// QEMU's machine with its settings.
+    fn machine(&self) -> String {
+        let usual = self.architecture.machine();
+        let Some(exact) = &self.machine_type else { return usual.to_owned() };
+        usual.split_once(',').map_or_else(|| exact.clone(), |(_, settings)| format!("{exact},{settings}"))
+    }
 }
 
 /// The arguments, the program's name not among them.
@@ -211,6 +246,9 @@ pub fn arguments(machine: &MachineArguments) -> Vec<String> {
     option("serial", "chardev:console".to_owned());
     option("chardev", channel("qmp", &machine.qmp));
     option("mon", "chardev=qmp,mode=control".to_owned());
+    if machine.incoming {
+        list.extend(["-incoming", "defer"].map(str::to_owned));
+    }
     list.extend(["-S", "-nodefaults", "-no-user-config", "-nographic", "-no-reboot"].into_iter().map(str::to_owned));
     list
 }
@@ -229,7 +267,7 @@ pub fn device_tree_arguments(machine: &MachineArguments, file: &Path) -> Vec<Str
 /// What is the same whatever is connected to it.
 fn board(machine: &MachineArguments, more: &str, option: &mut impl FnMut(&str, String)) {
     option("name", format!("{},debug-threads=on", escaped(&machine.name)));
-    option("machine", format!("{}{more}", machine.architecture.machine()));
+    option("machine", format!("{}{more}", machine.machine()));
     option("accel", machine.accelerator.argument());
     option("cpu", cpu(machine));
     option("smp", machine.cores.to_string());
@@ -314,6 +352,7 @@ mod tests {
         MachineArguments {
             name: "sandbar-a".to_owned(),
             architecture: Architecture::Amd64,
+            machine_type: None,
             accelerator: Accelerator::Tcg,
             cpu: None,
             model: None,
@@ -332,6 +371,7 @@ mod tests {
             control: Channel::Socket("/run/m/1/control".into()),
             ssh: 30022,
             ports: vec![forward(6443, 6443), forward(8080, 80)],
+            incoming: false,
         }
     }
 
@@ -441,6 +481,43 @@ mod tests {
              tcg,thread=multi,tb-size=512 -cpu cortex-a72 -smp 2 -m 3072M -kernel kernel -initrd initramfs -append \
              console=ttyAMA0 quiet panic=-1 -nodefaults -no-user-config -nographic"
         );
+    }
+
+    #[test]
+    fn a_state_is_of_the_same_machine_wherever_that_is() {
+        let here = machine();
+        let there = MachineArguments {
+            name: "sandbar-b".to_owned(),
+            data: "/elsewhere/data.qcow2".into(),
+            qmp: Channel::Socket("/run/m/2/qmp".into()),
+            ssh: 30023,
+            ports: Vec::new(),
+            incoming: true,
+            ..here.clone()
+        };
+        assert_eq!(here.essence(), there.essence());
+        let others = [
+            MachineArguments { cores: 4, ..here.clone() },
+            MachineArguments { memory_mib: 1024, ..here.clone() },
+            MachineArguments { cpu: Some("Haswell".to_owned()), ..here.clone() },
+            MachineArguments { machine_type: Some("pc-q35-9.2".to_owned()), ..here.clone() },
+            MachineArguments { kernel_arguments: "quiet".to_owned(), ..here.clone() },
+        ];
+        for other in others {
+            assert_ne!(here.essence(), other.essence(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_restored_machine_is_of_the_version_that_it_was() {
+        let machine_type = Some("pc-q35-10.0".to_owned());
+        let list = arguments(&MachineArguments { machine_type, incoming: true, ..machine() }).join(" ");
+        assert!(list.contains("-machine pc-q35-10.0,vmport=off,hpet=off -accel"), "{list}");
+        assert!(list.contains("-incoming defer -S"), "{list}");
+        let architecture = Architecture::Arm64;
+        let machine_type = Some("virt-10.0".to_owned());
+        let list = arguments(&MachineArguments { architecture, machine_type, ..machine() }).join(" ");
+        assert!(list.contains("-machine virt-10.0 -accel"), "{list}");
     }
 
     #[test]

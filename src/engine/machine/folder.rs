@@ -171,6 +171,18 @@ impl MachineFolder {
         self.run.join("tree")
     }
 
+    /// The state that it was stopped with.
+    #[must_use]
+    pub fn kept_state(&self) -> PathBuf {
+        self.data.join("kept.state")
+    }
+
+    /// Of what that state is.
+    #[must_use]
+    pub fn kept_key(&self) -> PathBuf {
+        self.data.join("kept.json")
+    }
+
     /// What its serial console showed.
     #[must_use]
     pub fn console(&self) -> PathBuf {

@@ -4,13 +4,16 @@
 
 mod answering;
 mod power;
+mod restore;
 mod run;
+pub(super) mod save;
 
 use std::time::Duration;
 
 use tokio::io::{BufReader, ReadHalf, WriteHalf};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use self::restore::Restored;
 use super::accelerator::{Candidate, Tried, candidates};
 use super::arguments::{Accelerator, Architecture};
 use super::folder::{self, MachineFolder, MachineRecord, Meant, Places, Powered};
@@ -69,11 +72,19 @@ pub enum SupervisorError {
 
 /// What a command has the supervisor do.
 enum Order {
-    Stop { grace: Duration },
+    Stop {
+        grace: Duration,
+    },
     Kill,
+    /// To stop it as it is; an error says why that is not possible, and the machine runs on.
+    Keep(oneshot::Sender<Result<(), String>>),
     Pause(oneshot::Sender<Result<(), String>>),
     Unpause(oneshot::Sender<Result<(), String>>),
-    SetPorts { ports: Vec<PortForward>, labels: Labels, told: oneshot::Sender<Answer> },
+    SetPorts {
+        ports: Vec<PortForward>,
+        labels: Labels,
+        told: oneshot::Sender<Answer>,
+    },
 }
 
 /// How a machine's run ended.
@@ -102,6 +113,7 @@ pub async fn supervise(supervised: Supervised) -> Result<(), SupervisorError> {
         ssh: None,
         phases: Vec::new(),
         taken: None,
+        note: None,
     });
     let (orders, ordered) = mpsc::channel(16);
     let answering = tokio::spawn(answering::answer(listener, status.subscribe(), orders));
@@ -165,7 +177,18 @@ impl Machine<'_> {
             "whpx" => Accelerator::Whpx,
             _ => Accelerator::Kvm,
         });
-        let mut list = candidates(self.record.architecture, host, own, &tried).into_iter();
+        let list = candidates(self.record.architecture, host, own, &tried);
+        match self.restore(&list).await {
+            Restored::Runs(qemu) => match self.run(*qemu, true).await {
+                End::Meant => return (0, None),
+                End::Unmeant { reason } => tracing::info!(reason, "the machine is started anew"),
+                End::Lifeless => {}
+            },
+            Restored::PortTaken { reason } => return (BROKEN, Some(reason)),
+            Restored::Nothing => {}
+        }
+        self.status.send_modify(|status| status.state = State::Starting);
+        let mut list = list.into_iter();
         let Some(mut candidate) = list.next() else { return (BROKEN, Some("nothing could run it".to_owned())) };
         let mut failures = 0;
         loop {

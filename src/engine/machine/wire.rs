@@ -27,6 +27,9 @@ pub enum Request {
         /// How long the node may take.
         grace_millis: u64,
     },
+    /// To stop the machine as it is, so that its next start goes on from there; answered when it is off, or when that is not
+    /// possible, and the machine runs on.
+    Keep,
     /// To end it at once; answered when it is off.
     Kill,
     /// To have these ports of this machine lead into it, and no others.
@@ -79,6 +82,9 @@ pub struct Status {
     pub phases: Vec<(String, u64)>,
     /// The port of this machine that QEMU could not open.
     pub taken: Option<PortTaken>,
+    /// What the user should know of this start.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// A port that somebody else holds.

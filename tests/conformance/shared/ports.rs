@@ -22,7 +22,7 @@ pub async fn refuses_a_taken_port(scene: &Scene<'_>) -> Result<()> {
     fails!(refused, EngineError::PortTaken { port, address } if port == held_port && address.is_loopback());
     ensure!(engine.inspect_node(&name).await?.is_some_and(|node| node.run != RunState::Running));
     drop(held);
-    engine.start_node(&name).await.context("once the port is free it starts")
+    engine.start_node(&name).await.map(drop).context("once the port is free it starts")
 }
 
 pub async fn refuses_the_port_of_another_node(scene: &Scene<'_>) -> Result<()> {
@@ -37,7 +37,7 @@ pub async fn refuses_the_port_of_another_node(scene: &Scene<'_>) -> Result<()> {
     scene.engine.start_node(&names[0]).await?;
     fails!(scene.engine.start_node(&names[1]).await, EngineError::PortTaken { port: p, .. } if p == port);
     scene.engine.stop_node(&names[0], Duration::from_secs(5)).await?;
-    scene.engine.start_node(&names[1]).await.context("a stopped node holds no port")
+    scene.engine.start_node(&names[1]).await.map(drop).context("a stopped node holds no port")
 }
 
 pub async fn keeps_a_port_over_stop_and_start(scene: &Scene<'_>) -> Result<()> {

@@ -58,6 +58,7 @@ async fn done(request: Request, mut status: watch::Receiver<Status>, orders: mps
             return settled(&mut status, |status| is_up(status) || is_over(status)).await;
         }
         Request::Stop { grace_millis } => Order::Stop { grace: Duration::from_millis(grace_millis) },
+        Request::Keep => Order::Keep(reply),
         Request::Kill => Order::Kill,
         Request::Pause => Order::Pause(reply),
         Request::Unpause => Order::Unpause(reply),
@@ -67,13 +68,14 @@ async fn done(request: Request, mut status: watch::Receiver<Status>, orders: mps
             return answer.await.unwrap_or_else(|_| Answer::Failed { reason: "the machine is off".to_owned() });
         }
     };
-    let waits_for_end = matches!(order, Order::Stop { .. } | Order::Kill);
+    let (waits_for_end, is_kept) = (matches!(order, Order::Stop { .. } | Order::Kill), matches!(order, Order::Keep(_)));
     // Where the machine is off, nobody takes orders, and the answer says so.
     let _ = orders.send(order).await;
     if waits_for_end {
         return settled(&mut status, is_over).await;
     }
     match told.await {
+        Ok(Ok(())) if is_kept => settled(&mut status, is_over).await,
         Ok(Ok(())) => Answer::Status(status.borrow().clone()),
         Ok(Err(reason)) => Answer::Failed { reason },
         Err(_) => Answer::Failed { reason: "the machine is off".to_owned() },

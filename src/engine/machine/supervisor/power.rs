@@ -10,12 +10,14 @@ use serde_json::json;
 use tokio::io::BufReader;
 use tokio::time::Instant;
 
+use super::run::quit;
 use super::{COMMAND, Machine, Qemu, Supervised};
 use crate::engine::machine::accelerator::Candidate;
-use crate::engine::machine::arguments::{MachineArguments, arguments, device_tree_arguments};
+use crate::engine::machine::arguments::{Accelerator, MachineArguments, arguments, device_tree_arguments};
 use crate::engine::machine::device_tree;
 use crate::engine::machine::folder::{self, Powered};
 use crate::engine::machine::image_set::ImageSet;
+use crate::engine::machine::kept;
 use crate::engine::machine::qmp::Qmp;
 use crate::engine::machine::wire::{PortTaken, State};
 use crate::error::chain;
@@ -41,21 +43,37 @@ impl Machine<'_> {
         let qmp = folder.qmp(self.supervised.platform).map_err(text)?;
         let Ok(stream) = self.supervised.platform.call(&qmp).await else { return Ok(None) };
         let qmp = Qmp::connect(stream, COMMAND).await.map_err(|error| error.to_string())?;
-        let paused = qmp.execute("query-status", json!({}), COMMAND).await.map_err(|error| error.to_string())?;
+        let said = qmp.execute("query-status", json!({}), COMMAND).await.map_err(|error| error.to_string())?;
+        let runs = said["running"] == true;
+        let qemu = self.connected(qmp, None, powered).await?;
+        if !runs && folder.kept_state().exists() {
+            // Its supervisor ended while it wrote the state: what the disk has counts.
+            quit(&qemu).await;
+            let _ = self.ended(qemu, false, None).await;
+            return Ok(None);
+        }
+        // It may have gone on from one a moment ago.
+        kept::discard(folder, self.supervised.platform).map_err(text)?;
         self.status.send_modify(|status| {
             "it ran already".clone_into(&mut status.because);
-            status.state = if paused["running"] == true { State::Running } else { State::Paused };
+            status.state = if runs { State::Running } else { State::Paused };
         });
-        self.connected(qmp, None, powered).await.map(Some)
+        Ok(Some(qemu))
     }
 
-    /// Starts QEMU; an error says in words why it does not run.
+    /// Switches it on; an error says in words why it does not run.
     pub(super) async fn power_on(&self, candidate: &Candidate) -> Result<Qemu, String> {
-        let Supervised { folder, places, platform, .. } = self.supervised;
+        let qemu = self.start_qemu(candidate, None).await?;
+        // Nothing of what the guest says is lost from here on.
+        qemu.qmp.execute("cont", json!({}), COMMAND).await.map_err(|error| error.to_string())?;
+        Ok(qemu)
+    }
+
+    /// Starts QEMU, whose guest waits: for `cont`, or for a state of the machine of that type. An error says in words why
+    /// it does not run.
+    pub(super) async fn start_qemu(&self, candidate: &Candidate, restored: Option<&str>) -> Result<Qemu, String> {
+        let Supervised { folder, platform, .. } = self.supervised;
         let text = |error: std::io::Error| error.to_string();
-        let image = ImageSet::of(places, &self.record.image_id).map_err(|error| error.to_string())?;
-        let program = self.supervised.programs.of(self.record.architecture).map_err(|error| error.to_string())?;
-        let hardware = self.record.hardware.as_ref();
         let ssh = free_port().map_err(text)?;
         let (qmp, control) = (folder.qmp(*platform).map_err(text)?, folder.control(*platform).map_err(text)?);
         for channel in [&qmp, &control] {
@@ -64,33 +82,22 @@ impl Machine<'_> {
                 folder::remove(path).map_err(text)?;
             }
         }
-        let mut machine = MachineArguments {
-            name: self.record.name.clone(),
-            architecture: self.record.architecture,
-            accelerator: candidate.accelerator,
-            cpu: hardware.and_then(|hardware| hardware.cpu.clone()),
-            model: hardware.and_then(|hardware| hardware.model.clone()),
-            device_tree: None,
-            cores: self.record.cores,
-            memory_mib: self.record.memory_mib,
-            kernel: image.kernel(),
-            initramfs: image.initramfs(),
-            system: image.system(),
-            kernel_arguments: image.manifest.kernel_arguments.clone(),
-            data: folder.disk(),
-            disk: hardware.map(|hardware| hardware.disk.clone()).unwrap_or_default(),
-            console: folder.console(),
-            log: folder.node_log(),
-            qmp: qmp.clone(),
-            control: control.clone(),
-            ssh,
-            ports: self.record.ports.clone(),
-        };
-        machine.device_tree = self.device_tree(&program, &machine).await?;
+        let program = self.program()?;
+        let mut machine = self.machine(candidate.accelerator)?;
+        machine.ssh = ssh;
+        match restored {
+            None => machine.device_tree = self.device_tree(&program, &machine).await?,
+            Some(restored) => {
+                machine.machine_type = Some(restored.to_owned());
+                // What its kernel was told, its device tree too, is in its memory.
+                machine.incoming = true;
+            }
+        }
         let list = arguments(&machine);
         let log = std::fs::OpenOptions::new().append(true).create(true).open(folder.log()).map_err(text)?;
         let before = log.metadata().map_err(text)?.len();
-        let qemu = Program::new(program).args(&list).envs(self.supervised.environment.iter().map(|(n, v)| (n, v)));
+        let environment = self.supervised.environment.iter().map(|(name, value)| (name, value));
+        let qemu = Program::new(program).args(&list).envs(environment);
         let mut child = qemu.background(log).map_err(|error| chain(&error))?;
         let powered = Powered {
             process: child.id().unwrap_or_default(),
@@ -118,12 +125,44 @@ impl Machine<'_> {
             }
         };
         let qmp = Qmp::connect(connected.map_err(text)?, COMMAND).await.map_err(|error| error.to_string())?;
-        let version = qmp.version().to_owned();
-        self.status.send_modify(|status| status.version = Some(version));
-        let qemu = self.connected(qmp, Some(child), powered).await?;
-        // Nothing of what the guest says is lost from here on.
-        qemu.qmp.execute("cont", json!({}), COMMAND).await.map_err(|error| error.to_string())?;
-        Ok(qemu)
+        self.connected(qmp, Some(child), powered).await
+    }
+
+    /// QEMU's program for this machine.
+    pub(super) fn program(&self) -> Result<PathBuf, String> {
+        self.supervised.programs.of(self.record.architecture).map_err(|error| error.to_string())
+    }
+
+    /// The machine as QEMU is told, but for the port of its SSH server, which is a new one at each start.
+    pub(super) fn machine(&self, accelerator: Accelerator) -> Result<MachineArguments, String> {
+        let Supervised { folder, places, platform, .. } = self.supervised;
+        let text = |error: std::io::Error| error.to_string();
+        let image = ImageSet::of(places, &self.record.image_id).map_err(|error| error.to_string())?;
+        let hardware = self.record.hardware.as_ref();
+        Ok(MachineArguments {
+            name: self.record.name.clone(),
+            architecture: self.record.architecture,
+            machine_type: None,
+            accelerator,
+            cpu: hardware.and_then(|hardware| hardware.cpu.clone()),
+            model: hardware.and_then(|hardware| hardware.model.clone()),
+            device_tree: None,
+            cores: self.record.cores,
+            memory_mib: self.record.memory_mib,
+            kernel: image.kernel(),
+            initramfs: image.initramfs(),
+            system: image.system(),
+            kernel_arguments: image.manifest.kernel_arguments.clone(),
+            data: folder.disk(),
+            disk: hardware.map(|hardware| hardware.disk.clone()).unwrap_or_default(),
+            console: folder.console(),
+            log: folder.node_log(),
+            qmp: folder.qmp(*platform).map_err(text)?,
+            control: folder.control(*platform).map_err(text)?,
+            ssh: 0,
+            ports: self.record.ports.clone(),
+            incoming: false,
+        })
     }
 
     /// The device tree of a machine that has one and says that it is something else than QEMU's: QEMU's own but for that.
@@ -179,7 +218,7 @@ fn free_port() -> std::io::Result<u16> {
 }
 
 /// What was written to a file since it was that long.
-fn said_since(path: &Path, before: u64) -> String {
+pub(super) fn said_since(path: &Path, before: u64) -> String {
     let mut text = String::new();
     let read = std::fs::File::open(path).and_then(|mut file| {
         file.seek(SeekFrom::Start(before))?;

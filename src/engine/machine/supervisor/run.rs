@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 use tokio::time::Instant;
 
 use super::{COMMAND, End, LIFE, Machine, Order, Qemu};
@@ -13,6 +13,7 @@ use crate::engine::machine::arguments::Accelerator;
 use crate::engine::machine::control::{self, Boot, BootNetwork, BootSsh, FromGuest, ToGuest};
 use crate::engine::machine::folder;
 use crate::engine::machine::forwards::{self, ForwardError};
+use crate::engine::machine::kept::Draft;
 use crate::engine::machine::keys::{Keys, KeysError};
 use crate::engine::machine::qmp::QmpError;
 use crate::engine::machine::random;
@@ -27,6 +28,16 @@ const OFF: Duration = Duration::from_secs(25);
 const CLOCK: Duration = Duration::from_secs(2);
 /// By how much they go apart when this host slept or its clock was set.
 const JUMP: Duration = Duration::from_secs(1);
+
+/// What an order has led to.
+enum Obeyed {
+    /// The machine goes on.
+    GoesOn,
+    /// It has to be off by then.
+    EndsBy(Instant),
+    /// Its state is written, and it stands still; who asked for that wants to hear it.
+    Saved(Box<Draft>, oneshot::Sender<Result<(), String>>),
+}
 
 impl Machine<'_> {
     /// Sees a machine through to its end.
@@ -59,11 +70,16 @@ impl Machine<'_> {
                     Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => return self.ended(qemu, off.is_some(), failure).await,
                 },
-                Some(order) = self.ordered.recv() => {
-                    if let Some(deadline) = self.obey(&mut qemu, order).await {
-                        off = Some(deadline);
+                Some(order) = self.ordered.recv() => match self.obey(&mut qemu, order).await {
+                    Obeyed::GoesOn => {}
+                    Obeyed::EndsBy(deadline) => off = Some(deadline),
+                    Obeyed::Saved(draft, told) => {
+                        let sealed = self.seal(qemu, *draft).await;
+                        // Whoever asked may be gone.
+                        let _ = told.send(sealed);
+                        return End::Meant;
                     }
-                }
+                },
                 _ = clock.tick() => {
                     let now = (SystemTime::now(), Instant::now());
                     let passed = now.1 - before.1;
@@ -151,14 +167,14 @@ impl Machine<'_> {
         })))
     }
 
-    /// Does as ordered; returns until when the machine has to be off then.
-    async fn obey(&mut self, qemu: &mut Qemu, order: Order) -> Option<Instant> {
+    /// Does as ordered.
+    async fn obey(&mut self, qemu: &mut Qemu, order: Order) -> Obeyed {
         let words = |error: QmpError| error.to_string();
         match order {
             Order::Kill => {
                 self.status.send_modify(|status| status.state = State::Stopping);
                 quit(qemu).await;
-                Some(Instant::now() + COMMAND)
+                Obeyed::EndsBy(Instant::now() + COMMAND)
             }
             Order::Stop { grace } => {
                 let paused = self.status.borrow().state == State::Paused;
@@ -172,19 +188,26 @@ impl Machine<'_> {
                     // Nothing runs in it yet that could be stopped in order.
                     quit(qemu).await;
                 }
-                Some(Instant::now() + grace + OFF)
+                Obeyed::EndsBy(Instant::now() + grace + OFF)
             }
+            Order::Keep(told) => match self.save(qemu).await {
+                Ok(draft) => Obeyed::Saved(Box::new(draft), told),
+                Err(reason) => {
+                    let _ = told.send(Err(reason));
+                    Obeyed::GoesOn
+                }
+            },
             Order::Pause(told) => {
                 let paused = qemu.qmp.execute("stop", json!({}), COMMAND).await.map(drop).map_err(words);
                 if paused.is_ok() {
                     self.status.send_modify(|status| status.state = State::Paused);
                 }
                 let _ = told.send(paused);
-                None
+                Obeyed::GoesOn
             }
             Order::SetPorts { ports, labels, told } => {
                 let _ = told.send(self.set_ports(qemu, ports, labels).await);
-                None
+                Obeyed::GoesOn
             }
             Order::Unpause(told) => {
                 let thawed = qemu.qmp.execute("cont", json!({}), COMMAND).await.map(drop).map_err(words);
@@ -193,7 +216,7 @@ impl Machine<'_> {
                     self.status.send_modify(|status| status.state = State::Running);
                 }
                 let _ = told.send(thawed);
-                None
+                Obeyed::GoesOn
             }
         }
     }
@@ -214,7 +237,7 @@ impl Machine<'_> {
     }
 
     /// What the end of QEMU means, once it is really gone.
-    async fn ended(&self, mut qemu: Qemu, meant: bool, failure: Option<String>) -> End {
+    pub(super) async fn ended(&self, mut qemu: Qemu, meant: bool, failure: Option<String>) -> End {
         let gone = async {
             match &mut qemu.child {
                 Some(child) => drop(child.wait().await),
@@ -245,7 +268,7 @@ fn fresh() -> Result<String, String> {
 }
 
 /// Tells a guest what time it is.
-async fn set_clock(qemu: &mut Qemu) {
+pub(super) async fn set_clock(qemu: &mut Qemu) {
     let Ok(entropy) = fresh() else { return };
     let message = ToGuest::Clock { time: Timestamp::now(), entropy }.line();
     if let Err(error) = qemu.to_guest.write_all(message.as_bytes()).await {
@@ -254,7 +277,7 @@ async fn set_clock(qemu: &mut Qemu) {
 }
 
 /// Ends QEMU at once.
-async fn quit(qemu: &Qemu) {
+pub(super) async fn quit(qemu: &Qemu) {
     // It may be gone already.
     if let Err(error) = qemu.qmp.execute("quit", json!({}), COMMAND).await {
         tracing::debug!(%error, "QEMU ended before it was told to");

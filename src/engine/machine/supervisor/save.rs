@@ -1,0 +1,116 @@
+//! Stopping a machine as it is: its state is written to a file, and its QEMU ends.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::run::{quit, set_clock};
+use super::{COMMAND, Machine, Qemu, Supervised};
+use crate::engine::machine::kept::{self, Build, Draft, Stamp};
+use crate::engine::machine::migration::{self, MigrationError};
+use crate::engine::machine::qmp::QmpError;
+use crate::engine::machine::wire::State;
+
+/// How long the writing of a state may take.
+pub(in crate::engine::machine) const SAVE: Duration = Duration::from_mins(4);
+
+impl Machine<'_> {
+    /// Writes the state of a machine, whose guest stands still then, to be sealed once QEMU is gone. An error says in words
+    /// why there is none; then the machine is as before.
+    pub(super) async fn save(&self, qemu: &mut Qemu) -> Result<Draft, String> {
+        let Supervised { folder, platform, .. } = self.supervised;
+        let before = self.status.borrow().state.clone();
+        if !matches!(before, State::Running | State::Paused) {
+            return Err("it does not run yet".to_owned());
+        }
+        if let Some(reason) = migration::blocked(&qemu.qmp).await.map_err(words)? {
+            return Err(reason);
+        }
+        kept::discard(folder, *platform).map_err(|error| error.to_string())?;
+        self.check_space(qemu)?;
+        let draft = self.draft(qemu).await?;
+        self.status.send_modify(|status| status.state = State::Stopping);
+        let path = folder.kept_state();
+        let written = match qemu.qmp.execute("stop", json!({}), COMMAND).await {
+            Ok(_) => migration::write_state(&qemu.qmp, &path, SAVE).await,
+            Err(error) => Err(error.into()),
+        };
+        let Err(error) = written else { return Ok(draft) };
+        if let MigrationError::TimedOut { .. } = error
+            && let Err(error) = migration::cancel(&qemu.qmp).await
+        {
+            tracing::warn!(%error, "the writing of its state does not end");
+        }
+        if let Err(error) = kept::discard(folder, *platform) {
+            tracing::warn!(%error, "what was written of its state stays");
+        }
+        if before == State::Running {
+            match qemu.qmp.execute("cont", json!({}), COMMAND).await {
+                Ok(_) => set_clock(qemu).await,
+                Err(error) => tracing::warn!(%error, "it does not go on"),
+            }
+        }
+        self.status.send_modify(|status| status.state = before);
+        Err(error.to_string())
+    }
+
+    /// Ends a QEMU whose state is written, and makes the state one that counts. An error says in words why it does not.
+    pub(super) async fn seal(&self, qemu: Qemu, draft: Draft) -> Result<(), String> {
+        quit(&qemu).await;
+        // That it ended is what was meant.
+        let _ = self.ended(qemu, true, None).await;
+        let (folder, platform) = (self.supervised.folder.clone(), self.supervised.platform);
+        let sealing = tokio::task::spawn_blocking(move || {
+            let sealed = kept::seal(&folder, draft, platform);
+            if sealed.is_err()
+                && let Err(error) = kept::discard(&folder, platform)
+            {
+                tracing::warn!(%error, "its state stays, and is not used");
+            }
+            sealed
+        });
+        let sealed = sealing.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        sealed.map_err(|error| error.to_string())
+    }
+
+    /// Of what the state is.
+    async fn draft(&self, qemu: &Qemu) -> Result<Draft, String> {
+        let accelerator = qemu.powered.accelerator;
+        let mut machine = self.machine(accelerator)?;
+        let exact = migration::machine_type(&qemu.qmp).await.map_err(words)?;
+        machine.machine_type = Some(exact.clone());
+        Ok(Draft {
+            qemu: self.build(qemu)?,
+            machine: exact,
+            accelerator,
+            image_id: self.record.image_id.clone(),
+            arguments: machine.essence(),
+        })
+    }
+
+    /// The QEMU that runs.
+    pub(super) fn build(&self, qemu: &Qemu) -> Result<Build, String> {
+        let program = Stamp::of(&self.program()?).map_err(|error| error.to_string())?;
+        Ok(Build { version: qemu.qmp.build(), program })
+    }
+
+    /// A state takes no more than QEMU has of this host's memory; a disk that is full would harm more than one machine.
+    fn check_space(&self, qemu: &Qemu) -> Result<(), String> {
+        let Supervised { folder, platform, .. } = self.supervised;
+        let path = folder.kept_state();
+        let free = path.parent().map(|parent| platform.free_space(parent));
+        let Some(Ok(Some(free))) = free else { return Ok(()) };
+        match platform.usage(qemu.powered.process) {
+            Ok(usage) if usage.memory_bytes > free => {
+                let (takes, free) = (usage.memory_bytes >> 20, free >> 20);
+                Err(format!("it may take {takes} MiB, and {free} MiB are free where it would be"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn words(error: QmpError) -> String {
+    error.to_string()
+}
