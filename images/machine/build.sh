@@ -29,10 +29,16 @@ data_id=5a6d2b1e-7c3f-4b58-9e0a-1f2d3c4b5a70
 
 case $architecture in
 amd64 | arm64) package=linux-image-cloud-$architecture ;;
+riscv64) package=linux-image-riscv64 ;;
 *)
 	echo "error: no machine is made for $architecture" >&2
 	exit 2
 	;;
+esac
+# Whose programs run there through an emulator, by QEMU's names.
+case $architecture in
+amd64) emulated=aarch64 ;;
+*) emulated=x86_64 ;;
 esac
 
 say() { printf '%s\n' "$*" >&2; }
@@ -64,16 +70,17 @@ apt_run() {
 		-o Acquire::Retries=2 -o "APT::Architecture=$architecture" -o "APT::Architectures::=$architecture" "$@"
 }
 
-# Debian's newest kernel, unpacked into $build/kernel with all its modules.
+# Debian's newest kernel, unpacked into $build/kernel with all its modules, and of its qemu-user the emulator of another
+# architecture, which is static, in $build/emulator.
 kernel() {
 	inputs=$(printf '%s %s %s' "$(digest "$here/build.sh")" "$mirror" "$suite" | digest)
 	if fresh kernel "$inputs"; then
 		return
 	fi
-	say "Fetching Debian's kernel ($architecture)"
+	say "Fetching Debian's kernel and emulator ($architecture)"
 	apt=$build/kernel.apt
-	rm -rf "$apt" "$build/kernel" "$build/kernel.inputs"
-	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$build/kernel"
+	rm -rf "$apt" "$build/kernel" "$build/emulator" "$build/kernel.inputs"
+	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$build/kernel" "$build/emulator/usr/libexec/sandbar"
 	keys="signed-by=/usr/share/keyrings/debian-archive-keyring.gpg"
 	cat >"$apt/sources.list" <<-END
 		deb [$keys] $mirror/debian $suite main
@@ -84,7 +91,11 @@ kernel() {
 	# The package names the one that has the kernel; the first one shown is the newest.
 	image=$(apt_run apt-cache show "$package" | sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' | head -1)
 	[ -n "$image" ] || fail "$mirror has no $package"
-	(cd "$apt" && apt_run apt-get download "$image")
+	(cd "$apt" && apt_run apt-get download "$image" qemu-user)
+	dpkg-deb --fsys-tarfile "$apt"/qemu-user_*.deb |
+		tar -x -C "$build/emulator" "./usr/bin/qemu-$emulated" ./usr/share/doc/qemu-user/copyright
+	mv "$build/emulator/usr/bin/qemu-$emulated" "$build/emulator/usr/libexec/sandbar/"
+	rmdir "$build/emulator/usr/bin"
 	dpkg-deb --fsys-tarfile "$apt"/linux-image-*.deb | tar -x -C "$build/kernel" --exclude='./usr/share/bug'
 	rm -rf "$apt"
 	# Where kmod looks.
@@ -145,6 +156,7 @@ unpack_kernel() {
 	packed=$build/kernel/boot/vmlinuz-$release
 	case $architecture in
 	arm64) cp "$packed" "$1" ;;
+	riscv64) cp "$build/kernel/boot/vmlinux-$release" "$1" ;;
 	amd64)
 		# The boot protocol's setup_sects, payload_offset and payload_length; the payload ends with its unpacked size.
 		start=$((($(number "$packed" 497 u1) + 1) * 512 + $(number "$packed" 584 u4)))
@@ -173,7 +185,7 @@ make_initramfs() {
 make_root() {
 	mkdir -p "$1"
 	tar -x -C "$1" --exclude='./dev/*' -f "$build/base/base.tar"
-	cp -a "$build/runtime/." "$build/node/." "$build/guest/." "$1/"
+	cp -a "$build/runtime/." "$build/node/." "$build/guest/." "$build/emulator/." "$1/"
 	modules=$1/usr/lib/modules/$release
 	mkdir -p "$modules"
 	for kind in start link; do

@@ -52,7 +52,7 @@ func run(s setting) error {
 	debug.SetMemoryLimit(16 << 20)
 	options := host.Options{Layout: s.layout, Logf: logEarly}
 	if s.machine != nil {
-		options.Machine, options.Model = true, s.machine.Boot.Model
+		options.Machine, options.Model, options.Emulated = true, s.machine.Boot.Model, s.machine.Emulated
 	}
 	prepared, err := host.Prepare(options)
 	if err != nil {

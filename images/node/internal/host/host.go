@@ -29,6 +29,8 @@ type Options struct {
 	Machine bool
 	// Model is the board that the machine stands for; may be empty.
 	Model string
+	// Emulated are architectures whose programs run through an emulator.
+	Emulated []string
 	// Logf takes a line for each thing that was done or found.
 	Logf func(format string, args ...any)
 }
@@ -55,7 +57,7 @@ type preparer struct {
 // the first process's first act, while nothing else runs.
 func Prepare(options Options) (*Result, error) {
 	p := &preparer{options: options, layout: options.Layout}
-	p.result.Facts.Container, p.result.Facts.Model = !options.Machine, options.Model
+	p.result.Facts.Container, p.result.Facts.Model, p.result.Facts.Emulated = !options.Machine, options.Model, options.Emulated
 	for _, step := range []struct {
 		name string
 		do   func() error

@@ -45,6 +45,8 @@ type Facts struct {
 	Container bool `json:"container"`
 	// Model is the board that a machine stands for; empty in containers and where the machine stands for none.
 	Model string `json:"model,omitempty"`
+	// Emulated are architectures (Go's names) whose programs run here through an emulator, beside the machine's own.
+	Emulated []string `json:"emulated,omitempty"`
 }
 
 // Read reads the facts from path, normally [File].

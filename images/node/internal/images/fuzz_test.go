@@ -76,7 +76,7 @@ func FuzzArchive(f *testing.F) {
 		if err != nil {
 			return
 		}
-		planned, err := (&planner{archive: read, store: memory{}, architecture: "amd64"}).plan(context.Background())
+		planned, err := (&planner{archive: read, store: memory{}, architectures: []string{"amd64"}}).plan(context.Background())
 		if err != nil {
 			return
 		}

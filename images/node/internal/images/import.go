@@ -37,7 +37,7 @@ func (s *Store) Import(ctx context.Context, source io.Reader, names []string) ([
 		if err != nil {
 			return err
 		}
-		planned, err := (&planner{archive: read, store: s, architecture: s.options.Architecture}).plan(ctx)
+		planned, err := (&planner{archive: read, store: s, architectures: s.architectures}).plan(ctx)
 		if err != nil {
 			return err
 		}

@@ -88,7 +88,7 @@ func (s *Store) describe(ctx context.Context, target digest.Digest, depth int) (
 	if len(manifest.Manifests) > 0 && manifest.Config.Digest == "" {
 		var last error = errdefs.ErrNotFound
 		for _, candidate := range manifest.Manifests {
-			if depth > maximumNesting || candidate.Platform != nil && candidate.Platform.Architecture != s.options.Architecture {
+			if depth > maximumNesting || candidate.Platform != nil && !slices.Contains(s.architectures, candidate.Platform.Architecture) {
 				continue
 			}
 			image, err := s.describe(ctx, candidate.Digest, depth+1)

@@ -57,9 +57,10 @@ type documents interface {
 
 // planner finds the images in an archive.
 type planner struct {
-	archive      *archive
-	store        documents
-	architecture string
+	archive *archive
+	store   documents
+	// architectures are what this node runs, its own first.
+	architectures []string
 }
 
 // plan returns the images of an archive, those for this node where an image has several architectures.
@@ -194,15 +195,22 @@ func (p *planner) choose(ctx context.Context, name string, descriptors []ocispec
 	if err != nil {
 		return nil, err
 	}
+	if len(candidates) == 0 {
+		return nil, nil
+	}
+	var best *plannedImage
 	var others []string
 	for _, candidate := range candidates {
-		if p.fits(candidate.image.Platform) {
-			return candidate, nil
-		}
 		others = append(others, platformName(candidate.image.Platform))
+		if p.rank(candidate.image.Platform) < 0 {
+			continue
+		}
+		if best == nil || p.rank(candidate.image.Platform) < p.rank(best.image.Platform) {
+			best = candidate
+		}
 	}
-	if len(others) == 0 {
-		return nil, nil
+	if best != nil {
+		return best, nil
 	}
 	if name == "" {
 		name = candidates[0].title()
@@ -210,18 +218,27 @@ func (p *planner) choose(ctx context.Context, name string, descriptors []ocispec
 	return nil, p.wrongPlatform(name, others)
 }
 
-// candidates reads the images behind descriptors, through nested indexes. What is known not to fit is not read, since it
-// may have been left out.
+// candidates reads the images behind descriptors, through nested indexes. What is known not to fit, or less well than
+// another, is not read, since it may have been left out.
 func (p *planner) candidates(ctx context.Context, descriptors []ocispec.Descriptor, depth int) ([]*plannedImage, error) {
 	if depth > maximumNesting {
 		return nil, errors.New("the archive's indexes are nested too deeply")
+	}
+	best := len(p.architectures)
+	for _, descriptor := range descriptors {
+		if descriptor.Platform == nil {
+			continue
+		}
+		if rank := p.rank(*descriptor.Platform); rank >= 0 {
+			best = min(best, rank)
+		}
 	}
 	var images []*plannedImage
 	for _, descriptor := range descriptors {
 		switch {
 		case descriptor.Annotations["vnd.docker.reference.type"] == "attestation-manifest":
 			continue
-		case descriptor.Platform != nil && !p.fits(*descriptor.Platform) && len(descriptors) > 1:
+		case descriptor.Platform != nil && p.rank(*descriptor.Platform) != best && len(descriptors) > 1:
 			images = append(images, &plannedImage{image: ocispec.Image{Platform: *descriptor.Platform}})
 			continue
 		}
@@ -296,7 +313,7 @@ func blobPath(blob digest.Digest) string {
 
 // check holds an image against this node and against itself.
 func (p *planner) check(image *plannedImage) error {
-	if !p.fits(image.image.Platform) {
+	if p.rank(image.image.Platform) < 0 {
 		return p.wrongPlatform(image.title(), []string{platformName(image.image.Platform)})
 	}
 	diffIDs := image.image.RootFS.DiffIDs
@@ -312,15 +329,18 @@ func (p *planner) check(image *plannedImage) error {
 	return nil
 }
 
-// fits says whether this node runs a platform.
-func (p *planner) fits(platform ocispec.Platform) bool {
-	return platform.Architecture == p.architecture && platform.OS == "linux"
+// rank is how well this node runs a platform: 0 is its own, more is an emulated one, less than 0 says that it does not.
+func (p *planner) rank(platform ocispec.Platform) int {
+	if platform.OS != "linux" {
+		return -1
+	}
+	return slices.Index(p.architectures, platform.Architecture)
 }
 
 // wrongPlatform is the error of an image that this node cannot run.
 func (p *planner) wrongPlatform(name string, platforms []string) error {
 	slices.Sort(platforms)
-	return fmt.Errorf("%s is for %s, this node is linux/%s", name, strings.Join(slices.Compact(platforms), " and "), p.architecture)
+	return fmt.Errorf("%s is for %s, this node is linux/%s", name, strings.Join(slices.Compact(platforms), " and "), p.architectures[0])
 }
 
 func platformName(platform ocispec.Platform) string {

@@ -44,19 +44,23 @@ type Options struct {
 	Snapshotter string
 	// Architecture is Go's word for what this node runs; empty means this program's.
 	Architecture string
+	// Emulated are others whose programs this node runs through an emulator.
+	Emulated []string
 }
 
 // Store is the node's image store.
 type Store struct {
-	options    Options
-	connection *grpc.ClientConn
-	content    content.Store
-	writes     contentapi.ContentClient
-	images     imagesapi.ImagesClient
-	leases     leases.Manager
-	snapshots  snapshotsapi.SnapshotsClient
-	diff       diffapi.DiffClient
-	cri        criapi.ImageServiceClient
+	options Options
+	// architectures are what this node runs, its own first.
+	architectures []string
+	connection    *grpc.ClientConn
+	content       content.Store
+	writes        contentapi.ContentClient
+	images        imagesapi.ImagesClient
+	leases        leases.Manager
+	snapshots     snapshotsapi.SnapshotsClient
+	diff          diffapi.DiffClient
+	cri           criapi.ImageServiceClient
 
 	introspection introspection.IntrospectionClient
 	// root is the folder of the content store, once it is known.
@@ -81,15 +85,16 @@ func New(options Options) (*Store, error) {
 	}
 	writes := contentapi.NewContentClient(connection)
 	return &Store{
-		options:    options,
-		connection: connection,
-		content:    contentproxy.NewContentStore(connection),
-		writes:     writes,
-		images:     imagesapi.NewImagesClient(connection),
-		leases:     leasesproxy.NewLeaseManager(leasesapi.NewLeasesClient(connection)),
-		snapshots:  snapshotsapi.NewSnapshotsClient(connection),
-		diff:       diffapi.NewDiffClient(connection),
-		cri:        criapi.NewImageServiceClient(connection),
+		options:       options,
+		architectures: append([]string{options.Architecture}, options.Emulated...),
+		connection:    connection,
+		content:       contentproxy.NewContentStore(connection),
+		writes:        writes,
+		images:        imagesapi.NewImagesClient(connection),
+		leases:        leasesproxy.NewLeaseManager(leasesapi.NewLeasesClient(connection)),
+		snapshots:     snapshotsapi.NewSnapshotsClient(connection),
+		diff:          diffapi.NewDiffClient(connection),
+		cri:           criapi.NewImageServiceClient(connection),
 
 		introspection: introspection.NewIntrospectionClient(connection),
 	}, nil

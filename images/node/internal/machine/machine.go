@@ -40,6 +40,8 @@ type Machine struct {
 	Started time.Time
 	// Environment is that of the node's processes.
 	Environment []string
+	// Emulated are architectures whose programs run here, beside the machine's own.
+	Emulated []string
 
 	link  *control.Link
 	logf  func(format string, args ...any)
@@ -76,11 +78,13 @@ func (m *Machine) Start() error {
 	if err := mountKernel(); err != nil {
 		return err
 	}
+	// Where the kernel is made for more than machines, the port needs them too. What fails is told through it if it can be.
+	unloaded := loadModules(earlyModules, loadList, loadModule)
 	if err := m.listen(); err != nil {
-		return err
+		return errors.Join(unloaded, err)
 	}
-	if err := loadModules(earlyModules, loadList, loadModule); err != nil {
-		return err
+	if unloaded != nil {
+		return unloaded
 	}
 	m.Phase(control.PhaseModules)
 	if err := mountSystem(); err != nil {
@@ -104,6 +108,12 @@ func (m *Machine) Start() error {
 	}
 	if err := putFiles(m.Boot.Files); err != nil {
 		return err
+	}
+	if m.Boot.EmulateBinaries {
+		var err error
+		if m.Emulated, err = emulateBinaries(); err != nil {
+			return err
+		}
 	}
 	m.Phase(control.PhaseNetwork)
 	m.Environment = environment(m.Boot.Environment)

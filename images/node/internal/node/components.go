@@ -75,7 +75,7 @@ func newNode(layout paths.Layout, settings *config.Config, clusterID string, ide
 	if err != nil {
 		return nil, err
 	}
-	store, err := images.New(images.Options{Socket: layout.ContainerdSocket, Snapshotter: host.Snapshotter})
+	store, err := images.New(images.Options{Socket: layout.ContainerdSocket, Snapshotter: host.Snapshotter, Emulated: host.Emulated})
 	if err != nil {
 		return nil, err
 	}

@@ -103,6 +103,8 @@ type Boot struct {
 	SSH SSH `json:"ssh"`
 	// Network is the machine's address.
 	Network Network `json:"network"`
+	// EmulateBinaries lets programs of another architecture run, through an emulator.
+	EmulateBinaries bool `json:"emulateBinaries,omitempty"`
 	// Model is the board that the machine stands for, such as "Raspberry Pi 4 Model B"; may be empty.
 	Model string `json:"model"`
 	// Command is what runs in place of the node's processes. This image has nothing else to run: it must be empty.

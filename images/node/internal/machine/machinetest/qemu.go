@@ -246,8 +246,11 @@ func freePort(t *testing.T) int {
 // arguments are QEMU's. SANDBAR_TEST_QEMU_ARGUMENTS adds to them, SANDBAR_TEST_KERNEL_ARGUMENTS to the kernel's.
 func (a Artefacts) arguments(m *Machine, control, disk string, without []string) []string {
 	machine, console := []string{"-machine", "q35", "-cpu", "max"}, "ttyS0"
-	if a.Architecture == "arm64" {
+	switch a.Architecture {
+	case "arm64":
 		machine, console = []string{"-machine", "virt", "-cpu", "cortex-a72"}, "ttyAMA0"
+	case "riscv64":
+		machine[1] = "virt"
 	}
 	forward := fmt.Sprintf("user,id=network,hostfwd=tcp:127.0.0.1:%d-:22,hostfwd=tcp:127.0.0.1:%d-:6443", m.SSHPort, m.APIPort)
 	arguments := append(machine,
