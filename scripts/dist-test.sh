@@ -158,6 +158,29 @@ node_image() {
 	done <"$work/programs"
 }
 
+# machine_set ARCHITECTURE: the archive begins with a manifest of this version, and has the files that it names.
+machine_set() {
+	archive=$dist/sandbar-machine-$version-$1.tar.zst
+	folder=$work/machine-$1
+	mkdir -p "$folder"
+	first=$(zstd -q -d -c --long=26 "$archive" | tar -t | head -n 1)
+	[ "$first" = manifest.json ] || { echo "it begins with $first"; return 1; }
+	zstd -q -d -c --long=26 "$archive" | tar -x -S -C "$folder" || return 1
+	python3 - "$folder" "$1" "$version" <<-'END' || return 1
+		import hashlib, json, pathlib, sys
+
+		folder, architecture, version = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+		manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+		assert (manifest["architecture"], manifest["version"]) == (architecture, version), manifest
+		files = {path.name for path in folder.iterdir()} - {"manifest.json"}
+		assert files == set(manifest["files"]), files
+		for name, known in manifest["files"].items():
+		    with (folder / name).open("rb") as file:
+		        assert hashlib.file_digest(file, "sha256").hexdigest() == known["sha256"], name
+	END
+	rm -rf "$folder"
+}
+
 # The node's programs for arm64 start, on an emulated processor and with their own libraries.
 node_starts() {
 	tree=$work/node-arm64
@@ -266,6 +289,7 @@ fi
 
 for architecture in amd64 arm64; do
 	counted "the node image for $architecture" node_image "$architecture"
+	counted "what machines of $architecture start from" machine_set "$architecture"
 done
 if [ -n "$qemu" ]; then
 	counted "the node's programs for arm64 start, on QEMU" node_starts

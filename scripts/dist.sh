@@ -192,6 +192,7 @@ mkdir -p "$dist"
 # The node's images come first: the command-line tools know them.
 for architecture in $architectures; do
 	"$root/images/build.sh" archive "$architecture"
+	"$root/images/machine/build.sh" archive "$architecture"
 done
 digests=$("$root/images/build.sh" digests)
 # shellcheck disable=SC2086 # a list of targets
@@ -200,8 +201,8 @@ install_tools
 # What is packed was made when the last commit was. The node's images have their own sources' moment, and stay what they are.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || echo 1767225600)}
 export SOURCE_DATE_EPOCH TZ=UTC
-# Archives of the node image stay: they are made anew only when they changed.
-find "$dist" -maxdepth 1 -type f ! -name "sandbar-node-$version-*.tar.zst" -delete
+# Archives of the node image and of machines stay: they are made anew only when they changed.
+find "$dist" -maxdepth 1 -type f ! -name "sandbar-node-$version-*.tar.zst" ! -name "sandbar-machine-$version-*.tar.zst" -delete
 say "Packing sandbar $version"
 stage_common
 for target in $targets; do
