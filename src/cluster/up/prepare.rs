@@ -12,7 +12,7 @@ use crate::cluster::node_spec::{digest, file_digests, networks_of};
 use crate::cluster::plan::Observed;
 use crate::cluster::wait::took;
 use crate::cluster::{ClusterError, Lease, networks, node_image};
-use crate::engine::{Engine, EngineError, ImageInfo, LABEL_SPEC, Labels, NodeState, Resource, ResourceKind, RunState};
+use crate::engine::{Engine, EngineError, ImageInfo, LABEL_SPEC, NodeState, Resource, ResourceKind, RunState};
 use crate::spec::ClusterSpec;
 use crate::store::{Networks, Operation, OperationKind, Record};
 use crate::ui::reporter::{self, Event};
@@ -30,17 +30,9 @@ impl Attempt<'_> {
             Some(_) => Vec::new(),
             None => engine.list_resources().await?,
         };
-        let foreign = |labels: &Labels| !self.host.is_own(labels);
+        self.check_owner(node, &resources)?;
         let resource = self.spec.name.resource();
         let is_named = |it: &Resource| it.name == resource;
-        if node.is_some_and(|node| foreign(&node.labels))
-            || resources.iter().any(|it| is_named(it) && foreign(&it.labels))
-        {
-            return Err(ClusterError::OtherHome { name: self.spec.name.clone() });
-        }
-        if self.request.lease == Lease::Owned && (node.is_some() || resources.iter().any(is_named)) {
-            return Err(ClusterError::Exists { name: self.spec.name.clone() });
-        }
         let has = |kind: ResourceKind| node.is_some() || resources.iter().any(|it| it.kind == kind && is_named(it));
         let observed = Observed {
             network: has(ResourceKind::Network),
@@ -150,6 +142,20 @@ impl Attempt<'_> {
             cancelled: &self.cancelled,
         };
         wanted.provide(named).await
+    }
+
+    /// What is there has to be this cluster's, and nothing may be there for one that is wanted for a command alone.
+    fn check_owner(&self, node: Option<&NodeState>, resources: &[Resource]) -> Result<(), ClusterError> {
+        let resource = self.spec.name.resource();
+        let named = || resources.iter().filter(|it| it.name == resource);
+        let labels = node.map(|node| &node.labels).into_iter().chain(named().map(|it| &it.labels));
+        if labels.into_iter().any(|labels| !self.host.is_own(labels)) {
+            return Err(ClusterError::OtherHome { name: self.spec.name.clone() });
+        }
+        if self.request.lease == Lease::Owned && (node.is_some() || named().next().is_some()) {
+            return Err(ClusterError::Exists { name: self.spec.name.clone() });
+        }
+        Ok(())
     }
 
     fn check_immutable(&self, record: &Record) -> Result<(), ClusterError> {
