@@ -45,7 +45,7 @@ pub struct Subject {
     /// A Docker of the suite's own.
     dockerd: Option<Dockerd>,
     /// Keeps the folder of the fake and of Podman's service as long as the suite.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 type Reaching = Pin<Box<dyn Future<Output = Result<Arc<dyn Engine>, EngineError>>>>;
@@ -70,7 +70,7 @@ impl Subject {
             image: IMAGE.to_owned(),
             program: None,
             dockerd: None,
-            _folder: folder,
+            folder,
         };
         subject.load(&image::archive(b"no program: the fake has its own")?)?;
         Ok(subject)
@@ -121,7 +121,7 @@ impl Subject {
             image: String::new(),
             program: Some(image::build_probe()?),
             dockerd: None,
-            _folder: folder,
+            folder,
         };
         let names = block_on(async {
             let archive = tokio::fs::File::open(&archive).await?;
@@ -146,7 +146,7 @@ impl Subject {
             })
         };
         let image = IMAGE.to_owned();
-        let subject = Self { kind, reach: Box::new(reach), fake: None, image, program: None, dockerd, _folder: folder };
+        let subject = Self { kind, reach: Box::new(reach), fake: None, image, program: None, dockerd, folder };
         block_on(async {
             let engine = subject.engine().await?;
             ensure!(engine.info().kind == kind, "what answers is {}", engine.info().kind);
@@ -206,6 +206,11 @@ impl Scene<'_> {
         let name = format!("sandbar-probe-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         self.names.lock().expect("no test panics while it holds this").push(name.clone());
         name
+    }
+
+    /// Where the engine keeps what it makes, where that is a folder of the suite's own.
+    pub fn folder(&self) -> &std::path::Path {
+        self.subject.folder.path()
     }
 
     /// What a small node is made of.

@@ -11,6 +11,7 @@ mod dockerd;
 mod doctor;
 mod fixture;
 mod image;
+mod machine;
 #[path = "../support/machine_set.rs"]
 mod machine_set;
 mod probe;
@@ -57,6 +58,7 @@ fn main() {
         }
     };
     trials.extend(shared::trials("machine", machine.as_ref()).into_iter().map(not_of_machines));
+    trials.extend(machine::trials(machine.as_ref()));
     libtest_mimic::run(&arguments, trials).exit();
 }
 
