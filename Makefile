@@ -16,7 +16,7 @@ FUZZ_TIME = 600
 KILLS = 100
 
 # The engines that make test installs, and what leads to them; only the superuser may start a dockerd and an sshd of his own.
-REQUIRED_ENGINES = podman machine $(if $(filter 0,$(shell id -u)),docker sshd)
+REQUIRED_ENGINES = podman machine device $(if $(filter 0,$(shell id -u)),docker sshd)
 
 .PHONY: help
 help: ## list the targets
@@ -95,6 +95,7 @@ lint: ## every linter, of Rust, Go and the shell
 test: ## every test there is, real engines included; installs what is missing
 	@scripts/requirements.sh test
 	@$(MAKE) --no-print-directory lint cross-check image machine-image
+	@images/machine/build.sh set arm64
 	@cd images/node && $(GO_TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- $(GO_TAGS) ./...
 	@SANDBAR_TEST_REQUIRE="$(REQUIRED_ENGINES)" cargo test --locked
 	@$(MAKE) --no-print-directory fuzz FUZZ_TIME=60

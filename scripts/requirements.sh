@@ -13,6 +13,8 @@ case $(uname -m) in
 aarch64) emulator=qemu-system-aarch64 emulator_package=qemu-system-arm ;;
 *) emulator=qemu-system-x86_64 emulator_package=qemu-system-x86 ;;
 esac
+# With the emulator of boards.
+emulator_packages="$emulator_package qemu-system-arm"
 
 # One line a requirement: how to see that it is there, the package, what it is for.
 requirements() {
@@ -95,10 +97,16 @@ requirements() {
 		command:mkfs.ext4 e2fsprogs makes the disk whose power the tests cut
 		command:losetup mount makes a disk of a file for it
 		qemu:$emulator $emulator_package emulates machines
+		qemu:qemu-system-aarch64 qemu-system-arm emulates boards
 		command:qemu-img qemu-utils makes the disks of machines
 		command:ssh openssh-client reaches engines on other machines
 		file:/usr/sbin/sshd openssh-server sshd is started by the tests, privately, as another machine's
 		END
+		# for what machines of arm64 start from
+		case $(uname -m) in
+		aarch64) ;;
+		*) echo "command:aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu builds the pause program for arm64" ;;
+		esac
 		# where the client has a package of its own
 		if apt-cache show docker-cli >/dev/null 2>&1; then
 			echo "command:docker docker-cli docker is what the tests look at dockerd with"
@@ -214,16 +222,18 @@ if [ "${YES:-}" != 1 ]; then
 fi
 $as_root apt-get update -qq
 # Debian 12's own QEMU is too old: the packages come from its backports then, through a list of sources of their own.
-case " $packages " in
-*" $emulator_package "*)
+for emulator_package in $emulator_packages; do
+	case " $packages " in
+	*" $emulator_package "*) ;;
+	*) continue ;;
+	esac
 	candidate=$(apt-cache policy "$emulator_package" | sed -n 's/^ *Candidate: *\([0-9]*:\)\{0,1\}\([0-9]*\).*/\2/p')
 	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 	if [ "${candidate:-0}" -lt "$oldest_qemu" ] && [ "$(sed -n 's/^ID=//p' /etc/os-release)" = debian ]; then
 		install_from_backports "$emulator_package" qemu-utils
 		packages=$(printf '%s ' "$packages" | sed "s/ $emulator_package / /; s/ qemu-utils / /")
 	fi
-	;;
-esac
+done
 # shellcheck disable=SC2086 # a list of package names
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
 echo "Installed:$packages"
