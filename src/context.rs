@@ -146,6 +146,7 @@ impl Context {
             now: self.now,
             command: self.command,
             patience: self.timeout(),
+            has_deadline: self.settings.timeout.is_some(),
             heeds_signals: true,
         }
     }

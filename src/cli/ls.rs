@@ -33,6 +33,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             let now = (context.now)();
             let limited = clusters.iter().any(|cluster| cluster.ephemeral || cluster.expires.is_some());
             let mut columns = vec!["name", "state", "kubernetes", "engine", "api", "http", "age"];
+            let devices = clusters.iter().any(|cluster| cluster.device.is_some());
+            columns.extend(devices.then_some("device"));
             // Where every cluster stays until it is removed there is nothing to say of it.
             columns.extend(limited.then_some("expires"));
             let any_kept = clusters.iter().any(|cluster| cluster.kept.is_some());
@@ -48,6 +50,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                     cluster.addresses.http.clone(),
                     cluster.created.map_or_else(|| "-".to_owned(), |created| since(created, now)),
                 ];
+                row.extend(devices.then(|| cluster.device.clone().unwrap_or_else(|| "-".to_owned())));
                 row.extend(limited.then(|| expiry(cluster, now)));
                 let kept = || cluster.kept.map_or_else(|| "-".to_owned(), |kept| bytes(kept.bytes));
                 row.extend(any_kept.then(kept));

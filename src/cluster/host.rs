@@ -58,6 +58,8 @@ pub struct Host<'a> {
     pub command: &'a str,
     /// How long to wait for a lock.
     pub patience: Duration,
+    /// Whether the user said how long something may take; else what is slow on this host may take longer than usual.
+    pub has_deadline: bool,
     /// Whether requests to end this program (Ctrl-C, SIGTERM) end what is being done. A program that this is a library of
     /// has its own way with them.
     pub heeds_signals: bool,

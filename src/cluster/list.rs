@@ -24,6 +24,9 @@ pub struct ClusterSummary {
     pub state: Lifecycle,
     /// The engine that has it.
     pub engine: String,
+    /// The device that its machine plays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Kubernetes' version, once it was healthy.
     pub kubernetes_version: Option<String>,
     /// Its kubeconfig context.
@@ -92,6 +95,7 @@ pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> 
             name: record.name.clone(),
             state,
             engine: record.engine.clone(),
+            device: record.spec.device.as_ref().map(|device| device.name.clone()),
             kubernetes_version: record.kubernetes_version.clone(),
             context: record.name.resource(),
             addresses: Addresses::new(&record.name, record.host.as_deref(), record.spec.listen_address, record.ports),
@@ -107,6 +111,7 @@ pub async fn list(host: &Host<'_>) -> Result<Vec<ClusterSummary>, ClusterError> 
             state: Lifecycle::Orphaned,
             addresses: addresses_of(&name, info.host.as_deref(), &node),
             engine: info.kind,
+            device: None,
             kubernetes_version: None,
             context: name.resource(),
             created: node.created.parse().ok(),

@@ -7,6 +7,10 @@ use crate::spec::{MINIMUM_MEMORY_BYTES, nearest};
 const MOST_CORES: u32 = 64;
 /// The longest string that QEMU and kernels take for a model without cutting it.
 const LONGEST_MODEL: usize = 128;
+/// What a machine takes of its network, as contract/machine.md has it: thousands of bits a second, milliseconds, percent.
+const KBIT: std::ops::RangeInclusive<u64> = 8..=10_000_000;
+const MOST_LATENCY: u32 = 60_000;
+const MOST_LOSS: f64 = 90.0;
 /// The smallest disk that a cluster fits on.
 const LEAST_DISK: u64 = 4 << 30;
 
@@ -88,11 +92,20 @@ fn check(device: &Device) -> Result<(), (&'static str, &'static str, String)> {
         ("disk", "writeBytesPerSecond", disk.write_bytes_per_second),
         ("disk", "readIops", disk.read_iops),
         ("disk", "writeIops", disk.write_iops),
-        ("network", "downloadKbit", device.network.download_kbit),
-        ("network", "uploadKbit", device.network.upload_kbit),
     ];
     if let Some((table, key, _)) = rates.into_iter().find(|(_, _, rate)| *rate == Some(0)) {
         return wrong(table, key, "nothing goes through at 0; leave it out for no limit");
+    }
+    let link = &device.network;
+    let rates = [("downloadKbit", link.download_kbit), ("uploadKbit", link.upload_kbit)];
+    if let Some((key, _)) = rates.into_iter().find(|(_, rate)| rate.is_some_and(|rate| !KBIT.contains(&rate))) {
+        return wrong("network", key, &format!("has to be from {} to {}", KBIT.start(), KBIT.end()));
+    }
+    if link.latency_millis.is_some_and(|millis| millis > MOST_LATENCY) {
+        return wrong("network", "latencyMillis", &format!("has to be at most {MOST_LATENCY}"));
+    }
+    if link.loss_percent.is_some_and(|loss| f64::from(loss) > MOST_LOSS) {
+        return wrong("network", "lossPercent", &format!("has to be at most {MOST_LOSS}"));
     }
     let thresholds = &device.kubelet;
     if thresholds.image_gc_high > 100 || thresholds.image_gc_low >= thresholds.image_gc_high {
@@ -164,6 +177,10 @@ mod tests {
         assert!(words("cores = 2", "cores = ").starts_with("board.toml, line 4: "));
         let loss = words("[disk]", "[network]\nlossPercent = 120\n[disk]");
         assert_eq!(loss, at(11, "`lossPercent`: 120 is not from 0 to 100"));
+        let most = words("[disk]", "[network]\nlossPercent = 95\n[disk]");
+        assert_eq!(most, at(11, "`lossPercent`: has to be at most 90"));
+        let slow = words("[disk]", "[network]\nuploadKbit = 1\n[disk]");
+        assert_eq!(slow, at(11, "`uploadKbit`: has to be from 8 to 10000000"));
     }
 
     proptest::proptest! {

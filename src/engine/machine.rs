@@ -18,6 +18,7 @@ pub mod overlay;
 pub mod programs;
 pub mod qmp;
 mod random;
+pub mod speed;
 pub mod ssh;
 pub mod supervisor;
 pub mod wire;
@@ -32,7 +33,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_util::io::SyncIoBridge;
 
-use self::arguments::Architecture;
+use self::arguments::{Accelerator, Architecture};
 use self::control::BootFile;
 pub use self::folder::Places;
 use self::folder::{MachineFolder, MachineRecord, Meant, Owned, Powered};
@@ -40,6 +41,7 @@ use self::image_set::{ImageSet, SetError};
 use self::keys::Keys;
 use self::overlay::Format;
 use self::programs::Programs;
+use self::speed::{Kind, Speeds};
 use self::ssh::{Ssh, SshError};
 use self::supervisor::save::SAVE;
 use self::wire::{CallError, Request, State, Status};
@@ -260,7 +262,9 @@ impl MachineEngine {
     /// Waits until programs can be run in a machine that starts.
     async fn ready(&self, name: &str) -> Result<Started, EngineError> {
         let operation = "start the machine";
-        let status = self.ask(name, &Request::Ready, START).await?;
+        let record = self.known(name)?;
+        let patience = self.speeds().scaled(START, self.kind(&record));
+        let status = self.ask(name, &Request::Ready, patience).await?;
         let Some(status) = status else { return Err(refused(operation, "its supervisor went away")) };
         match (status.state, status.taken) {
             (State::Ended { .. }, Some(taken)) => {
@@ -288,10 +292,19 @@ impl MachineEngine {
             _ => return Err(not_running()),
         }
         let keys = Keys::read(&self.folder(name).keys()).map_err(|error| refused("connect to the machine", error))?;
-        let ssh = Ssh::connect(status.ssh.ok_or_else(not_running)?, &keys, CONNECT).await;
+        let patience = self.speeds().scaled(CONNECT, self.kind(&self.known(name)?));
+        let ssh = Ssh::connect(status.ssh.ok_or_else(not_running)?, &keys, patience).await;
         let ssh = Arc::new(ssh.map_err(|error| lost("connect to the machine", &error))?);
         connections.insert(name.to_owned(), Arc::clone(&ssh));
         Ok(ssh)
+    }
+
+    fn speeds(&self) -> Speeds {
+        Speeds::read(&self.inner.places, self.inner.platform)
+    }
+
+    fn kind(&self, record: &MachineRecord) -> Kind<'_> {
+        Kind { architecture: record.architecture, qemu: &self.inner.info.version, cores: record.cores }
     }
 
     async fn forget(&self, name: &str) {
@@ -664,6 +677,8 @@ impl Engine for MachineEngine {
         let Some(record) = self.record(name)? else { return Ok(None) };
         let status = self.ask(name, &Request::Status, QUICK).await?;
         let status = status.filter(|status| !matches!(status.state, State::Ended { .. }));
+        let accelerator = status.as_ref().and_then(|status| status.accelerator);
+        let expected = self.speeds().whole_start(self.kind(&record)).filter(|_| accelerator == Some(Accelerator::Tcg));
         let console =
             log::last_line(&self.folder(name).console()).map_err(|error| refused("read its console", error))?;
         Ok(Some(MachineReport {
@@ -671,12 +686,24 @@ impl Engine for MachineEngine {
             cpu: record.hardware.and_then(|hardware| hardware.cpu),
             cores: record.cores,
             memory_bytes: record.memory_mib << 20,
-            accelerator: status.as_ref().and_then(|status| Some(status.accelerator?.name().to_owned())),
+            accelerator: accelerator.map(|accelerator| accelerator.name().to_owned()),
             because: status.as_ref().map(|status| status.because.clone()).unwrap_or_default(),
             phases: status.map(|status| status.phases).unwrap_or_default(),
             console,
-            expected_millis: None,
+            expected_millis: expected.and_then(|expected| u64::try_from(expected.as_millis()).ok()),
         }))
+    }
+
+    async fn note_start(&self, name: &str, took: Duration) -> Result<(), EngineError> {
+        let record = self.known(name)?;
+        let status = self.ask(name, &Request::Status, QUICK).await?;
+        // What began with the guest's first word, and not in the middle of a life before.
+        let is_cold = |status: &Status| status.phases.iter().any(|(name, _)| name == "hello");
+        if !status.is_some_and(|status| status.accelerator == Some(Accelerator::Tcg) && is_cold(&status)) {
+            return Ok(());
+        }
+        let noted = self.speeds().note_healthy(self.kind(&record), took, &self.inner.places);
+        noted.map_err(|error| refused("remember how long it took", error))
     }
 
     async fn export_image(&self, reference: &str) -> Result<Reader, EngineError> {

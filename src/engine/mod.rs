@@ -740,6 +740,11 @@ pub trait Engine: Send + Sync {
         let _ = name;
         Ok(None)
     }
+    /// Is told how long a new node took from its start until everything in it was healthy, to know what to expect of the next.
+    async fn note_start(&self, name: &str, took: Duration) -> Result<(), EngineError> {
+        let _ = (name, took);
+        Ok(())
+    }
     /// A docker-archive of an image, layers uncompressed.
     async fn export_image(&self, reference: &str) -> Result<Reader, EngineError>;
     /// Loads a docker-archive or OCI archive into the engine's store and returns the names it brought.

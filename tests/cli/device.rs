@@ -217,6 +217,8 @@ fn a_cluster_is_the_device_that_it_was_made_as() {
         config.contains("\"sandbar.dev/device\": \"my-board\"") && config.contains("\"memory.available\": \"100Mi\"")
     );
     assert_eq!(sandbox.json(&["status"])["device"], "my-board");
+    assert_eq!(sandbox.json(&["ls"])["clusters"][0]["device"], "my-board");
+    assert!(sandbox.succeed(&["ls"]).lines().all(|line| line.contains("DEVICE") || line.contains("my-board")));
     // It stays one, whatever becomes of the file.
     std::fs::remove_file(sandbox.path("board.toml")).unwrap();
     assert_eq!(sandbox.json(&["up"])["outcome"], "unchanged");

@@ -22,6 +22,8 @@ use crate::spec::{ClusterSpec, EngineChoice};
 use crate::store::Record;
 use crate::ui::reporter;
 
+/// How many times longer than expected a machine may take.
+const MARGIN: u32 = 4;
 /// How long what is undone waits for the lock of a kubeconfig.
 const KUBECONFIG_LOCK: Duration = Duration::from_secs(10);
 
@@ -116,16 +118,52 @@ impl Attempt<'_> {
             prober: prober.as_ref(),
             name: &self.spec.name,
             addresses: &addresses,
-            limit: Limit::new(self.request.timeout),
+            limit: Limit::new(self.time(engine.as_ref()).await),
         };
         let ready = tokio::select! {
             biased;
             () = self.cancelled.cancelled() => return Err(ClusterError::Interrupted { removed: false }),
             ready = wait.until_ready(&mut self.last) => ready.map_err(|error| self.of_users_files(error))?,
         };
+        self.note_start(engine.as_ref(), &ready).await;
         let merged = kubeconfig::merge(self.host, &ready.entry, wait.limit.left(), &self.cancelled).await?;
         self.finish(record, &ready, &merged)?;
         Ok(self.report(engine.info().clone(), addresses, ready, merged))
+    }
+
+    /// How long it may take until everything works: what the user said, or as usual, or longer for a machine that this host is
+    /// slow to translate.
+    async fn time(&self, engine: &dyn Engine) -> Duration {
+        let usual = self.request.timeout;
+        if self.host.has_deadline {
+            return usual;
+        }
+        match engine.machine(&self.spec.name.resource()).await {
+            Ok(report) => {
+                let expected = report.and_then(|report| report.expected_millis).unwrap_or_default();
+                usual.max(Duration::from_millis(expected) * MARGIN)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "how long it takes here is not known");
+                usual
+            }
+        }
+    }
+
+    /// What it took is what to expect of the next one.
+    async fn note_start(&self, engine: &dyn Engine, ready: &Ready) {
+        if !matches!(self.outcome, "created" | "recreated") {
+            return;
+        }
+        let all = self
+            .phases
+            .iter()
+            .chain(&ready.phases)
+            .filter(|phase| ["container", "node"].contains(&phase.name.as_str()));
+        let took = Duration::from_millis(all.map(|phase| phase.millis).sum());
+        if let Err(error) = engine.note_start(&self.spec.name.resource(), took).await {
+            tracing::debug!(%error, "how long it took is forgotten");
+        }
     }
 
     /// What is wrong in the node's configuration is said of the files that the user wrote.

@@ -17,6 +17,7 @@ use crate::engine::machine::kept::Draft;
 use crate::engine::machine::keys::{Keys, KeysError};
 use crate::engine::machine::qmp::QmpError;
 use crate::engine::machine::random;
+use crate::engine::machine::speed::{Kind, Speeds};
 use crate::engine::machine::wire::{Answer, State};
 use crate::engine::{Labels, PortForward};
 
@@ -43,8 +44,9 @@ impl Machine<'_> {
     /// Sees a machine through to its end.
     pub(super) async fn run(&mut self, mut qemu: Qemu, boots_no_more: bool) -> End {
         let translated = qemu.powered.accelerator == Accelerator::Tcg;
-        let mut sign =
-            Some(Instant::now() + if translated { TRANSLATED_LIFE } else { LIFE }).filter(|_| !boots_no_more);
+        let begun = Instant::now();
+        let patience = if translated { self.speeds().scaled(TRANSLATED_LIFE, self.kind(&qemu)) } else { LIFE };
+        let mut sign = Some(begun + patience).filter(|_| !boots_no_more);
         let mut off: Option<Instant> = None;
         let mut clock = tokio::time::interval(CLOCK);
         let mut before = (SystemTime::now(), Instant::now());
@@ -60,6 +62,9 @@ impl Machine<'_> {
                         line.clear();
                         let Some(message) = message else { continue };
                         sign = None;
+                        if let FromGuest::Hello { .. } = &message {
+                            self.note_hello(&qemu, begun.elapsed());
+                        }
                         if let Err(reason) = self.heard(&mut qemu, message).await {
                             failure = Some(reason);
                         }
@@ -98,11 +103,31 @@ impl Machine<'_> {
                     quit(&qemu).await;
                     let _ = self.ended(qemu, false, None).await;
                     if translated {
-                        return End::Unmeant { reason: format!("the machine showed no sign of life within {TRANSLATED_LIFE:?}") };
+                        return End::Unmeant { reason: format!("the machine showed no sign of life within {patience:?}") };
                     }
                     return End::Lifeless;
                 }
             }
+        }
+    }
+
+    fn speeds(&self) -> Speeds {
+        Speeds::read(&self.supervised.places, self.supervised.platform)
+    }
+
+    fn kind<'a>(&self, qemu: &'a Qemu) -> Kind<'a> {
+        Kind { architecture: self.record.architecture, qemu: qemu.qmp.version(), cores: self.record.cores }
+    }
+
+    /// The first word of a machine says how fast this host is.
+    fn note_hello(&self, qemu: &Qemu, took: Duration) {
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(millis, "the machine says hello");
+        self.status.send_modify(|status| status.phases.push(("hello".to_owned(), millis)));
+        if qemu.powered.accelerator == Accelerator::Tcg
+            && let Err(error) = self.speeds().note_hello(self.kind(qemu), took, &self.supervised.places)
+        {
+            tracing::debug!(%error, "how fast this host is, is forgotten");
         }
     }
 
@@ -120,7 +145,6 @@ impl Machine<'_> {
                 let boot = self.boot().map_err(|error| format!("the machine cannot be told what it is: {error}"))?;
                 let sent = qemu.to_guest.write_all(boot.line().as_bytes()).await;
                 sent.map_err(|error| format!("the machine cannot be told what it is: {error}"))?;
-                self.status.send_modify(|status| status.phases.push(phase("hello", 0)));
             }
             FromGuest::Phase { name, millis } => {
                 self.status.send_modify(|status| status.phases.push((name, millis)));
