@@ -34,22 +34,87 @@ pub struct OpenedArchive {
     pub done: Arc<AtomicU64>,
 }
 
-/// Opens an archive to be read once. Needs a running tokio.
+/// The first file of an archive of what machines start from; a folder with it is packed as it is read.
+const FIRST: &str = "manifest.json";
+
+/// Opens an archive, or a folder to be packed as one, to be read once. Needs a running tokio.
 pub fn open(path: &Path) -> io::Result<OpenedArchive> {
+    if path.is_dir() {
+        return pack(path);
+    }
     let file = File::open(path)?;
     let total = file.metadata()?.len();
     let done = Arc::new(AtomicU64::new(0));
     let counted = BufReader::with_capacity(CHUNK, Counted { file, done: Arc::clone(&done) });
+    let reader = passed(move |pass_on| unpack(counted, pass_on));
+    Ok(OpenedArchive { reader, total, done })
+}
+
+/// The files of a folder, and of none below it, as an archive that begins with its manifest.
+fn pack(folder: &Path) -> io::Result<OpenedArchive> {
+    let mut files = Vec::new();
+    let mut total = 0;
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = fs_err::metadata(entry.path())?;
+        if metadata.is_file() {
+            total += metadata.len();
+            files.push(entry.path());
+        }
+    }
+    files.sort_by_key(|file| (!file.ends_with(FIRST), file.clone()));
+    let done = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&done);
+    let reader = passed(move |pass_on| {
+        let mut archive = tar::Builder::new(Passing { pass_on, done: counter });
+        // A hole would be told in a form of its own.
+        archive.sparse(false);
+        for file in &files {
+            let name = file.file_name().unwrap_or_default();
+            match archive.append_path_with_name(file, name) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                appended => appended?,
+            }
+        }
+        archive.finish()
+    });
+    Ok(OpenedArchive { reader, total, done })
+}
+
+/// A stream of what somebody passes on; it blocks, and so has a thread of its own.
+fn passed(
+    work: impl FnOnce(&mut dyn FnMut(&[u8]) -> bool) -> io::Result<()> + Send + 'static,
+) -> Pin<Box<dyn AsyncRead + Send>> {
     let (send, receive) = tokio::sync::mpsc::channel::<io::Result<Bytes>>(AHEAD);
     tokio::task::spawn_blocking(move || {
         let mut pass_on = |bytes: &[u8]| send.blocking_send(Ok(Bytes::copy_from_slice(bytes))).is_ok();
-        if let Err(error) = unpack(counted, &mut pass_on) {
+        if let Err(error) = work(&mut pass_on) {
             // Nobody may be there any more to be told.
             let _ = send.blocking_send(Err(error));
         }
     });
     let stream = futures_util::stream::unfold(receive, async |mut receive| Some((receive.recv().await?, receive)));
-    Ok(OpenedArchive { reader: Box::pin(StreamReader::new(Box::pin(stream))), total, done })
+    Box::pin(StreamReader::new(Box::pin(stream)))
+}
+
+/// Passes on what is written to it.
+struct Passing<'a> {
+    pass_on: &'a mut dyn FnMut(&[u8]) -> bool,
+    done: Arc<AtomicU64>,
+}
+
+impl io::Write for Passing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !(self.pass_on)(bytes) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.done.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 struct Counted {
@@ -153,6 +218,30 @@ mod tests {
             assert_eq!(read(&bytes).await.unwrap(), content);
         }
         assert_eq!(read(b"").await.unwrap(), b"");
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_packed_with_its_manifest_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let large = vec![7; CHUNK * 2 + 3];
+        for (name, content) in [("kernel", b"k".as_slice()), ("manifest.json", b"{}"), ("a.img", &large)] {
+            fs_err::write(file(name), content).unwrap();
+        }
+        fs_err::create_dir(file("other")).unwrap();
+        let mut archive = open(folder.path()).unwrap();
+        let mut bytes = Vec::new();
+        archive.reader.read_to_end(&mut bytes).await.unwrap();
+        assert_eq!(archive.total, large.len() as u64 + 3);
+        let mut found = Vec::new();
+        for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            found.push((entry.path().unwrap().display().to_string(), content));
+        }
+        let named = |name: &str, content: &[u8]| (name.to_owned(), content.to_vec());
+        assert_eq!(found, [named("manifest.json", b"{}"), named("a.img", &large), named("kernel", b"k")]);
     }
 
     #[tokio::test]

@@ -111,7 +111,7 @@ fn hints(error: &ClusterError) -> Vec<String> {
         }
         ClusterError::ImageUnfit { of_device: Some(architecture), .. } => vec![format!(
             "a release has sandbar-machine-{}-{architecture}.tar.zst, which is taken without `--node-image`; from the sources, \
-             `make machine-image ARCH={architecture}` makes what it is packed from",
+             `make machine-image ARCH={architecture}` makes it for `--node-image build/{architecture}/machine`",
             env!("CARGO_PKG_VERSION")
         )],
         ClusterError::ImageUnfit { .. } => {

@@ -172,7 +172,8 @@ impl Wanted<'_> {
         let kind = &self.engine.info().kind;
         let phase = reporter::phase(self.host.reporter, "load", format!("Node image goes into {kind}"));
         let failure = Arc::new(Mutex::new(None));
-        let (reader, total, done) = if path.is_dir() {
+        let is_layout = path.is_dir() && self.engine.info().takes_container_images();
+        let (reader, total, done) = if is_layout {
             let (reader, total) = image::packed(path.to_owned()).await.map_err(|error| unusable(path, &error))?;
             (reader, total, None)
         } else {

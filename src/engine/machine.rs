@@ -517,7 +517,12 @@ impl Engine for MachineEngine {
     }
 
     async fn unpause_node(&self, name: &str) -> Result<(), EngineError> {
-        self.known(name)?;
+        let record = self.known(name)?;
+        match self.run_state(&record).await? {
+            RunState::Paused => {}
+            RunState::Running => return Err(refused("thaw the machine", "it is not paused")),
+            _ => return Err(EngineError::NotRunning { name: name.to_owned() }),
+        }
         self.reach_node(name).await?;
         let status = self.ask(name, &Request::Unpause, QUICK).await?;
         status.map(drop).ok_or_else(|| EngineError::NotRunning { name: name.to_owned() })

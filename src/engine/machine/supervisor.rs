@@ -90,7 +90,10 @@ enum Order {
 /// How a machine's run ended.
 enum End {
     /// As somebody wanted.
-    Meant,
+    Meant {
+        /// What a container's exit status would be.
+        code: i64,
+    },
     /// By itself, or in no way that was meant.
     Unmeant { reason: String },
     /// The host's own way to run it does not work.
@@ -161,7 +164,7 @@ impl Machine<'_> {
     async fn keep(&mut self) -> (i64, Option<String>) {
         match self.take_over().await {
             Ok(Some(qemu)) => match self.run(qemu, true).await {
-                End::Meant => return (0, None),
+                End::Meant { code } => return (code, None),
                 End::Unmeant { reason } => tracing::debug!(reason, "it ended under a new supervisor"),
                 End::Lifeless => {}
             },
@@ -180,7 +183,7 @@ impl Machine<'_> {
         let list = candidates(self.record.architecture, host, own, &tried);
         match self.restore(&list).await {
             Restored::Runs(qemu) => match self.run(*qemu, true).await {
-                End::Meant => return (0, None),
+                End::Meant { code } => return (code, None),
                 End::Unmeant { reason } => tracing::info!(reason, "the machine is started anew"),
                 End::Lifeless => {}
             },
@@ -198,7 +201,7 @@ impl Machine<'_> {
             };
             let was_ready = self.status.borrow().state == State::Running;
             let reason = match run {
-                End::Meant => return (0, None),
+                End::Meant { code } => return (code, None),
                 End::Lifeless => {
                     let words = format!("the machine showed no sign of life within {LIFE:?}");
                     if let Err(error) = tried.note(candidate.accelerator, &words, &tried_path) {

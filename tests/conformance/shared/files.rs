@@ -59,6 +59,8 @@ pub async fn keeps_the_volume(scene: &Scene<'_>) -> Result<()> {
     append(&mut archive, "kept", 0o644, b"kept\n")?;
     let archive = archive.into_inner()?;
     scene.engine.copy_in(&name, "/var/lib/sandbar", Box::pin(std::io::Cursor::new(archive))).await?;
+    // A machine that is removed as it runs has lost its power: what nobody had written to the disk is gone.
+    scene.engine.stop_node(&name, Duration::from_secs(5)).await?;
     scene.engine.remove(&ResourceKind::Node, &name).await?;
     scene.engine.create_volume(&name, &labels(&name)).await?;
     scene.engine.create_node(&scene.spec(&name)).await?;

@@ -49,7 +49,7 @@ impl Machine<'_> {
         if !runs && folder.kept_state().exists() {
             // Its supervisor ended while it wrote the state: what the disk has counts.
             quit(&qemu).await;
-            let _ = self.ended(qemu, false, None).await;
+            let _ = self.ended(qemu, None, None).await;
             return Ok(None);
         }
         // It may have gone on from one a moment ago.

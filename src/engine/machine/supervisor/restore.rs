@@ -92,7 +92,7 @@ impl Machine<'_> {
         };
         quit(&qemu).await;
         // Why is known.
-        let _ = self.ended(qemu, false, None).await;
+        let _ = self.ended(qemu, None, None).await;
         Err(reason)
     }
 

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::Instant;
 
-use super::{COMMAND, End, LIFE, Machine, Order, Qemu};
+use super::{COMMAND, End, KILLED, LIFE, Machine, Order, Qemu};
 use crate::engine::machine::arguments::Accelerator;
 use crate::engine::machine::control::{self, Boot, BootNetwork, BootSsh, FromGuest, ToGuest};
 use crate::engine::machine::folder;
@@ -34,8 +34,8 @@ const JUMP: Duration = Duration::from_secs(1);
 enum Obeyed {
     /// The machine goes on.
     GoesOn,
-    /// It has to be off by then.
-    EndsBy(Instant),
+    /// It has to be off by then, and its exit status is that.
+    EndsBy(Instant, i64),
     /// Its state is written, and it stands still; who asked for that wants to hear it.
     Saved(Box<Draft>, oneshot::Sender<Result<(), String>>),
 }
@@ -47,16 +47,17 @@ impl Machine<'_> {
         let begun = Instant::now();
         let patience = if translated { self.speeds().scaled(TRANSLATED_LIFE, self.kind(&qemu)) } else { LIFE };
         let mut sign = Some(begun + patience).filter(|_| !boots_no_more);
-        let mut off: Option<Instant> = None;
+        let mut off: Option<(Instant, i64)> = None;
         let mut clock = tokio::time::interval(CLOCK);
         let mut before = (SystemTime::now(), Instant::now());
         let mut line = Vec::new();
         let mut failure: Option<String> = None;
         loop {
-            let deadline = [sign, off].into_iter().flatten().min();
+            let deadline = [sign, off.map(|(by, _)| by)].into_iter().flatten().min();
+            let meant = off.map(|(_, code)| code);
             tokio::select! {
                 read = qemu.control.read_until(b'\n', &mut line) => match read {
-                    Ok(0) | Err(_) => return self.ended(qemu, off.is_some(), failure).await,
+                    Ok(0) | Err(_) => return self.ended(qemu, meant, failure).await,
                     Ok(_) => {
                         let message = FromGuest::parse(&line);
                         line.clear();
@@ -73,16 +74,16 @@ impl Machine<'_> {
                 event = qemu.events.recv() => match event {
                     Ok(event) if event.name == "GUEST_PANICKED" => failure = Some("its kernel panicked".to_owned()),
                     Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return self.ended(qemu, off.is_some(), failure).await,
+                    Err(broadcast::error::RecvError::Closed) => return self.ended(qemu, meant, failure).await,
                 },
                 Some(order) = self.ordered.recv() => match self.obey(&mut qemu, order).await {
                     Obeyed::GoesOn => {}
-                    Obeyed::EndsBy(deadline) => off = Some(deadline),
+                    Obeyed::EndsBy(deadline, code) => off = Some((deadline, code)),
                     Obeyed::Saved(draft, told) => {
                         let sealed = self.seal(qemu, *draft).await;
                         // Whoever asked may be gone.
                         let _ = told.send(sealed);
-                        return End::Meant;
+                        return End::Meant { code: 0 };
                     }
                 },
                 _ = clock.tick() => {
@@ -98,10 +99,10 @@ impl Machine<'_> {
                     if off.is_some() {
                         tracing::info!("it did not stop in time");
                         quit(&qemu).await;
-                        return self.ended(qemu, true, failure).await;
+                        return self.ended(qemu, Some(KILLED), failure).await;
                     }
                     quit(&qemu).await;
-                    let _ = self.ended(qemu, false, None).await;
+                    let _ = self.ended(qemu, None, None).await;
                     if translated {
                         return End::Unmeant { reason: format!("the machine showed no sign of life within {patience:?}") };
                     }
@@ -198,7 +199,7 @@ impl Machine<'_> {
             Order::Kill => {
                 self.status.send_modify(|status| status.state = State::Stopping);
                 quit(qemu).await;
-                Obeyed::EndsBy(Instant::now() + COMMAND)
+                Obeyed::EndsBy(Instant::now() + COMMAND, KILLED)
             }
             Order::Stop { grace } => {
                 let paused = self.status.borrow().state == State::Paused;
@@ -212,7 +213,7 @@ impl Machine<'_> {
                     // Nothing runs in it yet that could be stopped in order.
                     quit(qemu).await;
                 }
-                Obeyed::EndsBy(Instant::now() + grace + OFF)
+                Obeyed::EndsBy(Instant::now() + grace + OFF, 0)
             }
             Order::Keep(told) => match self.save(qemu).await {
                 Ok(draft) => Obeyed::Saved(Box::new(draft), told),
@@ -260,8 +261,8 @@ impl Machine<'_> {
         }
     }
 
-    /// What the end of QEMU means, once it is really gone.
-    pub(super) async fn ended(&self, mut qemu: Qemu, meant: bool, failure: Option<String>) -> End {
+    /// What the end of QEMU means, once it is really gone; `meant` is the exit status of one that was meant.
+    pub(super) async fn ended(&self, mut qemu: Qemu, meant: Option<i64>, failure: Option<String>) -> End {
         let gone = async {
             match &mut qemu.child {
                 Some(child) => drop(child.wait().await),
@@ -277,10 +278,10 @@ impl Machine<'_> {
         if let Err(error) = folder::remove(&self.supervised.folder.powered()) {
             tracing::debug!(%error, "it is said to run");
         }
-        match failure {
-            _ if meant => End::Meant,
-            Some(reason) => End::Unmeant { reason },
-            None => End::Unmeant { reason: "the machine went off by itself".to_owned() },
+        match (meant, failure) {
+            (Some(code), _) => End::Meant { code },
+            (None, Some(reason)) => End::Unmeant { reason },
+            (None, None) => End::Unmeant { reason: "the machine went off by itself".to_owned() },
         }
     }
 }

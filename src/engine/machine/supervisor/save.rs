@@ -58,7 +58,7 @@ impl Machine<'_> {
     pub(super) async fn seal(&self, qemu: Qemu, draft: Draft) -> Result<(), String> {
         quit(&qemu).await;
         // That it ended is what was meant.
-        let _ = self.ended(qemu, true, None).await;
+        let _ = self.ended(qemu, Some(0), None).await;
         let (folder, platform) = (self.supervised.folder.clone(), self.supervised.platform);
         let sealing = tokio::task::spawn_blocking(move || {
             let sealed = kept::seal(&folder, draft, platform);
