@@ -159,6 +159,8 @@ fn aligned(at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::machine::arguments::{self, Architecture, MachineArguments};
+    use crate::process::Program;
 
     /// A tree with a root that has these properties, and one node with a model of its own.
     fn tree(properties: &[(&str, &[u8])]) -> Vec<u8> {
@@ -226,6 +228,36 @@ mod tests {
         assert_eq!(with_model(&later, "a"), Err(DeviceTreeError::Version(18)));
         let cut = &virt()[..virt().len() - 70];
         assert_eq!(with_model(cut, "a"), Err(DeviceTreeError::Damaged(TOTAL_SIZE)));
+    }
+
+    /// What QEMU itself writes for each architecture that has a tree.
+    #[tokio::test]
+    #[expect(clippy::print_stderr, reason = "a skip is told to whoever runs the tests")]
+    async fn qemus_own_tree_gets_another_model() {
+        for architecture in [Architecture::Arm64, Architecture::Riscv64] {
+            let Ok(program) = which::which(architecture.program()) else {
+                eprintln!("skipped: there is no {}", architecture.program());
+                continue;
+            };
+            let folder = tempfile::tempdir().unwrap();
+            let file = |name: &str| folder.path().join(name);
+            for name in ["kernel", "initramfs"] {
+                std::fs::write(file(name), [0; 4096]).unwrap();
+            }
+            let machine = MachineArguments {
+                architecture,
+                kernel: file("kernel"),
+                initramfs: file("initramfs"),
+                ..arguments::tests::machine()
+            };
+            let list = arguments::device_tree_arguments(&machine, &file("tree"));
+            Program::new(program).args(list).output().await.unwrap();
+            let tree = std::fs::read(file("tree")).unwrap();
+            let made = with_model(&tree, "My board").unwrap();
+            let has = |tree: &[u8], text: &[u8]| tree.windows(text.len()).any(|window| window == text);
+            assert!(has(&made, b"My board\0") && !has(&tree, b"My board\0"), "{}", architecture.name());
+            assert_eq!(with_model(&made, "My board").unwrap(), made);
+        }
     }
 
     /// No damage makes it read where nothing is, or go on for ever.
