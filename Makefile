@@ -20,7 +20,7 @@ REQUIRED_ENGINES = podman machine device $(if $(filter 0,$(shell id -u)),docker 
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 18
 
 .PHONY: up
 up: ## install what is missing, build everything, start a cluster in Podman
@@ -45,9 +45,14 @@ image: ## build the node image, localhost/sandbar-node
 	@images/build.sh image
 
 .PHONY: machine-image
-machine-image: ## make what machines start from into build/ARCH/machine; ARCH=arm64 or amd64, else this machine's
+machine-image: ## make what machines start from into build/ARCH/machine; ARCH=arm64, amd64 or riscv64, else this machine's
 	@scripts/requirements.sh machine
 	@images/machine/build.sh set $(ARCH)
+
+.PHONY: test-riscv64
+test-riscv64: ## boot a machine of riscv64 until its node is healthy, unless it did with the same inputs
+	@scripts/requirements.sh riscv64
+	@scripts/test-riscv64.sh
 
 .PHONY: cross
 cross: ## build the command-line tool for Linux, macOS and Windows into build/cross/

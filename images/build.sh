@@ -6,7 +6,8 @@
 # "reproduce" builds all of it a second time, elsewhere and without any cache but Go's, and compares.
 # "archive" writes the image as a release has it, build/dist/sandbar-node-VERSION-ARCHITECTURE.tar.zst. "digests" prints, of all
 # archives that were written, what a build of the command-line tool takes as SANDBAR_NODE_DIGESTS: then it knows them.
-# Another architecture than this machine's needs gcc-aarch64-linux-gnu (or CC_ARM64) for one small program.
+# Another architecture than this machine's needs a compiler of Debian's, such as gcc-aarch64-linux-gnu (or CC_ARM64,
+# CC_RISCV64), for one small program.
 # "root" makes everything that the image is put together from, without a container engine; machines are made of it too.
 # The base is made out of Debian's packages, which needs no registry. BASE=IMAGE takes one that was made before, of this
 # engine's store or of a registry.

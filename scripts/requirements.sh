@@ -2,7 +2,7 @@
 # Installs the Debian or Ubuntu packages that a goal needs and that are missing: says which and why, and asks on a
 # terminal. Without a terminal it goes ahead when run as root, and so it does anywhere with YES=1.
 #
-# usage: requirements.sh up|machine|test|lint|bench|fuzz|cross|cross-check|cross-test|dist
+# usage: requirements.sh up|machine|riscv64|test|lint|bench|fuzz|cross|cross-check|cross-test|dist
 set -eu
 
 goal=${1:-}
@@ -13,13 +13,16 @@ case $(uname -m) in
 aarch64) emulator=qemu-system-aarch64 emulator_package=qemu-system-arm ;;
 *) emulator=qemu-system-x86_64 emulator_package=qemu-system-x86 ;;
 esac
+if [ "$goal" = riscv64 ]; then
+	emulator=qemu-system-riscv64 emulator_package=qemu-system-misc
+fi
 # With the emulator of boards.
 emulator_packages="$emulator_package qemu-system-arm"
 
 # One line a requirement: how to see that it is there, the package, what it is for.
 requirements() {
 	case $goal in
-	lint | cross* | dist | fuzz | machine) ;;
+	lint | cross* | dist | fuzz | machine | riscv64) ;;
 	*) cat <<-END ;;
 		command:podman podman runs the cluster's container
 		command:runc:crun runc starts containers for Podman
@@ -43,7 +46,7 @@ requirements() {
 	END
 	esac
 	case $goal in
-	machine | test) cat <<-END ;;
+	machine | riscv64 | test) cat <<-END ;;
 		command:mmdebstrap mmdebstrap makes the root of machines
 		command:depmod kmod finds the modules that machines need
 		command:cpio cpio packs what machines start from
@@ -51,6 +54,14 @@ requirements() {
 		command:xz xz-utils unpacks modules
 		command:zstd zstd packs what machines start from
 		file:/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring verifies the kernel of machines
+	END
+	esac
+	case $goal in
+	riscv64) cat <<-END ;;
+		command:riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu builds the pause program for riscv64
+		qemu:$emulator $emulator_package emulates machines of riscv64
+		file:/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin opensbi is their firmware
+		command:qemu-img qemu-utils makes the disks of machines
 	END
 	esac
 	case $goal in
@@ -161,9 +172,9 @@ install_from_backports() {
 }
 
 case $goal in
-up | machine | test | lint | bench | fuzz | cross | cross-check | cross-test | dist) ;;
+up | machine | riscv64 | test | lint | bench | fuzz | cross | cross-check | cross-test | dist) ;;
 *)
-	echo "usage: $0 up|machine|test|lint|bench|fuzz|cross|cross-check|cross-test|dist" >&2
+	echo "usage: $0 up|machine|riscv64|test|lint|bench|fuzz|cross|cross-check|cross-test|dist" >&2
 	exit 2
 	;;
 esac

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the pause image: one static program in one layer, as an OCI layout in a tar file.
-#   build.sh OUTPUT.tar ARCHITECTURE (amd64 or arm64)
+#   build.sh OUTPUT.tar ARCHITECTURE (amd64, arm64 or riscv64)
 set -eu
 
 output=$(realpath -m "$1")
@@ -10,9 +10,10 @@ name=localhost/sandbar-pause:1
 : "${SOURCE_DATE_EPOCH:?must be set, seconds since 1970}"
 
 case $architecture-$(uname -m) in
-amd64-x86_64 | arm64-aarch64) compiler=${CC:-cc} ;;
+amd64-x86_64 | arm64-aarch64 | riscv64-riscv64) compiler=${CC:-cc} ;;
 amd64-*) compiler=${CC_AMD64:-x86_64-linux-gnu-gcc} ;;
 arm64-*) compiler=${CC_ARM64:-aarch64-linux-gnu-gcc} ;;
+riscv64-*) compiler=${CC_RISCV64:-riscv64-linux-gnu-gcc} ;;
 *)
 	echo "error: the pause program is not made for $architecture" >&2
 	exit 2

@@ -33,8 +33,22 @@ static long call4(long number, long a, long b, long c, long d)
 	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
 	return x0;
 }
+#elif defined(__riscv) && __riscv_xlen == 64
+enum { NR_rt_sigprocmask = 135, NR_wait4 = 260, NR_rt_sigtimedwait = 137, NR_exit_group = 94 };
+
+static long call4(long number, long a, long b, long c, long d)
+{
+	register long a7 __asm__("a7") = number;
+	register long a0 __asm__("a0") = a;
+	register long a1 __asm__("a1") = b;
+	register long a2 __asm__("a2") = c;
+	register long a3 __asm__("a3") = d;
+
+	__asm__ volatile("ecall" : "+r"(a0) : "r"(a7), "r"(a1), "r"(a2), "r"(a3) : "memory");
+	return a0;
+}
 #else
-#error "pause.c knows x86-64 and AArch64 only"
+#error "pause.c knows x86-64, AArch64 and RISC-V with 64 bits only"
 #endif
 
 enum { SIG_BLOCK = 0, SIGINT = 2, SIGTERM = 15, SIGCHLD = 17, WNOHANG = 1, SET_SIZE = 8, EINTR = 4 };
@@ -66,6 +80,9 @@ __attribute__((noreturn, used)) static void run(void)
 /* The kernel enters with an aligned stack and nothing that could be returned to. */
 #if defined(__x86_64__)
 __asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tcall run\n");
-#else
+#elif defined(__aarch64__)
 __asm__(".globl _start\n_start:\n\tmov x29, #0\n\tbl run\n");
+#else
+/* Nothing is addressed by the global pointer: there is no data. */
+__asm__(".globl _start\n_start:\n\tli s0, 0\n\tcall run\n");
 #endif

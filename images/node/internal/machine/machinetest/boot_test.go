@@ -66,7 +66,7 @@ func bootToHealthy(t *testing.T, artefacts machinetest.Artefacts, disk string, k
 	m.Wait(control.TypeReady, startLimit)
 	client := m.SSH()
 	m.Note("a connection of SSH")
-	output := m.Must(client, "sandbarctl", "status", "--output", "json", "--wait", "healthy", "--timeout", "3m")
+	output := m.Must(client, "sandbarctl", "status", "--output", "json", "--wait", "healthy", "--timeout", "6m")
 	m.Note("healthy")
 	status := contract.Status{}
 	if err := json.Unmarshal([]byte(output), &status); err != nil {

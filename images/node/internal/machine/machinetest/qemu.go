@@ -250,7 +250,8 @@ func (a Artefacts) arguments(m *Machine, control, disk string, without []string)
 	case "arm64":
 		machine, console = []string{"-machine", "virt", "-cpu", "cortex-a72"}, "ttyAMA0"
 	case "riscv64":
-		machine[1] = "virt"
+		// Without vectors, which are emulated element by element.
+		machine, console = []string{"-machine", "virt", "-cpu", "rv64"}, "ttyS0"
 	}
 	forward := fmt.Sprintf("user,id=network,hostfwd=tcp:127.0.0.1:%d-:22,hostfwd=tcp:127.0.0.1:%d-:6443", m.SSHPort, m.APIPort)
 	arguments := append(machine,
