@@ -76,9 +76,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Action::Ls => list(context, &cache.list()?),
         Action::Prune { all } => {
             // Of whatever architecture: engines may be on machines of another one.
-            let own = format!("sandbar-node-{}-", release.version);
-            let unwanted =
-                |file: &CachedFile| all || file.kind == FileKind::Part || !file.name.starts_with(own.as_str());
+            let own = ["node", "machine"].map(|what| format!("sandbar-{what}-{}-", release.version));
+            let is_own = |file: &CachedFile| own.iter().any(|own| file.name.starts_with(own.as_str()));
+            let unwanted = |file: &CachedFile| all || file.kind == FileKind::Part || !is_own(file);
             let removed = cache.prune(context.command, unwanted).await?;
             prune(context, &removed)
         }
