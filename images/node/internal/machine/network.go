@@ -34,15 +34,20 @@ func deviceIndex(folder string) (name string, index uint32, err error) {
 }
 
 func interfaceIndex(folder, name string) (uint32, error) {
-	text, err := os.ReadFile(filepath.Join(folder, name, "ifindex"))
+	return interfaceNumber(folder, name, "ifindex")
+}
+
+// interfaceNumber is what the kernel says of an interface in a file of that name.
+func interfaceNumber(folder, name, file string) (uint32, error) {
+	text, err := os.ReadFile(filepath.Join(folder, name, file))
 	if err != nil {
 		return 0, err
 	}
-	index, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	number, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("the index of %s: %w", name, err)
+		return 0, fmt.Errorf("the %s of %s: %w", file, name, err)
 	}
-	return uint32(index), nil
+	return uint32(number), nil
 }
 
 // configureNetwork switches the loopback and the first network card on, and gives the card its address and the route out.

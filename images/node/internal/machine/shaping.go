@@ -2,13 +2,8 @@ package machine
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"math/bits"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,7 +23,7 @@ func shape(routing *routing, card string, index uint32, link control.NetworkLink
 	if err := loadModules(folder, linkList, loadModule); err != nil {
 		return err
 	}
-	mtu, err := mtuOf(interfaces, card)
+	mtu, err := interfaceNumber(interfaces, card, "mtu")
 	if err != nil {
 		return err
 	}
@@ -52,18 +47,6 @@ func shape(routing *routing, card string, index uint32, link control.NetworkLink
 		{"take what comes in to " + card, addIngress(index)},
 		{"lead what comes in through " + incoming, redirectIngress(index, ifb)},
 	})
-}
-
-func mtuOf(folder, name string) (uint32, error) {
-	content, err := os.ReadFile(filepath.Join(folder, name, "mtu"))
-	if err != nil {
-		return 0, err
-	}
-	mtu, err := strconv.ParseUint(strings.TrimSpace(string(content)), 10, 31)
-	if err != nil {
-		return 0, fmt.Errorf("the MTU of %s: %w", name, err)
-	}
-	return uint32(mtu), nil
 }
 
 // ethernetHeader is what stands before a packet, in bytes.
