@@ -88,9 +88,7 @@ impl Machine<'_> {
                 },
                 _ = clock.tick() => {
                     let now = (SystemTime::now(), Instant::now());
-                    let passed = now.1 - before.1;
-                    let shown = now.0.duration_since(before.0).unwrap_or_default();
-                    if shown.abs_diff(passed) > JUMP && self.status.borrow().state == State::Running {
+                    if went_apart(before, now) && self.status.borrow().state == State::Running {
                         set_clock(&mut qemu).await;
                     }
                     before = now;
@@ -286,6 +284,16 @@ impl Machine<'_> {
     }
 }
 
+/// Whether this host slept, or its clock was set, between two looks at the time of day and at the time that it ran.
+fn went_apart(before: (SystemTime, Instant), now: (SystemTime, Instant)) -> bool {
+    let ran = now.1 - before.1;
+    match now.0.duration_since(before.0) {
+        Ok(shown) => shown.abs_diff(ran) > JUMP,
+        // The time of day went back.
+        Err(back) => back.duration() + ran > JUMP,
+    }
+}
+
 fn fresh() -> Result<String, String> {
     let mut entropy = [0; control::ENTROPY];
     random::fill(&mut entropy).map_err(|error| error.to_string())?;
@@ -306,5 +314,24 @@ pub(super) async fn quit(qemu: &Qemu) {
     // It may be gone already.
     if let Err(error) = qemu.qmp.execute("quit", json!({}), COMMAND).await {
         tracing::debug!(%error, "QEMU ended before it was told to");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_slept_is_told_from_one_that_was_busy() {
+        let before = (SystemTime::now(), Instant::now());
+        let later = |shown: u64, ran: u64| {
+            went_apart(before, (before.0 + Duration::from_millis(shown), before.1 + Duration::from_millis(ran)))
+        };
+        assert!(!later(2000, 2000));
+        assert!(!later(2900, 2000), "a clock that is slewed");
+        assert!(!later(60_000, 60_000), "a host that had no time for this process");
+        assert!(later(3_600_000, 2000), "an hour of sleep");
+        assert!(later(0, 2000), "a clock that was set back a little");
+        assert!(went_apart((before.0 + Duration::from_mins(1), before.1), (before.0, before.1)), "and by a minute");
     }
 }
