@@ -9,7 +9,8 @@ use super::{ArtifactError, Digest};
 use crate::store::{Dirs, FileLock, LockError};
 
 /// How the names of its files begin. The folder may hold somebody else's, which are left alone.
-const PREFIX: &str = "sandbar-node-";
+const PREFIXES: [(&str, FileKind); 2] =
+    [("sandbar-node-", FileKind::NodeImage), ("sandbar-machine-", FileKind::MachineImage)];
 
 /// The folder of what was downloaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub enum Cached {
 pub enum FileKind {
     /// An archive with a node image.
     NodeImage,
+    /// An archive with what machines start from.
+    MachineImage,
     /// What has come of one.
     Part,
 }
@@ -122,12 +125,13 @@ impl Cache {
         for entry in entries {
             let entry = entry.map_err(failed)?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            if !name.starts_with(PREFIX) || [DIGEST, STATE].iter().any(|suffix| name.ends_with(suffix)) {
+            let kind = PREFIXES.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, kind)| *kind);
+            let Some(kind) = kind.filter(|_| ![DIGEST, STATE].iter().any(|suffix| name.ends_with(suffix))) else {
                 continue;
-            }
+            };
             let (kind, name) = match name.strip_suffix(PART) {
                 Some(name) => (FileKind::Part, name.to_owned()),
-                None => (FileKind::NodeImage, name),
+                None => (kind, name),
             };
             let bytes = match entry.metadata() {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -211,6 +215,7 @@ mod tests {
             "sandbar-node-2.tar.zst.part",
             "sandbar-node-2.tar.zst.part.json",
             "sandbar-node-3.tar.zst",
+            "sandbar-machine-1.tar.zst",
             "mine.tar.zst",
         ] {
             fs_err::write(cache.path(name), "123").unwrap();
@@ -221,7 +226,9 @@ mod tests {
             "sandbar-node-2.tar.zst".to_owned(),
             "sandbar-node-3.tar.zst".to_owned(),
         );
+        let machine = "sandbar-machine-1.tar.zst".to_owned();
         let expected = [
+            (machine.clone(), FileKind::MachineImage, 3),
             (one.clone(), FileKind::NodeImage, 3),
             (two.clone(), FileKind::Part, 3),
             (three.clone(), FileKind::NodeImage, 3),
@@ -229,7 +236,7 @@ mod tests {
         assert_eq!(names, expected);
         let held = cache.lock(&three, "up", Duration::ZERO, &mut |_| {}).await.unwrap();
         let removed = cache.prune("cache prune", |_| true).await.unwrap();
-        assert_eq!(removed.into_iter().map(|file| file.name).collect::<Vec<_>>(), [one, two]);
+        assert_eq!(removed.into_iter().map(|file| file.name).collect::<Vec<_>>(), [machine, one, two]);
         held.remove();
         let mut left: Vec<_> =
             fs_err::read_dir(cache.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -101,6 +101,7 @@ fn list(context: &Context, files: &[CachedFile]) -> Result<(), Failure> {
             for file in files {
                 let what = match file.kind {
                     FileKind::NodeImage => "node image",
+                    FileKind::MachineImage => "machine",
                     FileKind::Part => "not finished",
                 };
                 table.row([file.name.clone(), what.to_owned(), bytes(file.bytes)]);

@@ -267,6 +267,8 @@ fn the_cache_is_shown_and_emptied() {
         "sandbar-node-0.0.9-amd64.tar.zst",
         "sandbar-node-0.0.9-amd64.tar.zst.sha256",
         "sandbar-node-9-arm64.tar.zst.part",
+        // Of this version, for devices.
+        concat!("sandbar-machine-", env!("CARGO_PKG_VERSION"), "-arm64.tar.zst"),
     ] {
         std::fs::write(artifacts.join(name), "123").unwrap();
     }
@@ -275,6 +277,7 @@ fn the_cache_is_shown_and_emptied() {
     assert_eq!(
         serde_json::to_value(names).unwrap(),
         serde_json::json!([
+            ["sandbar-machine-0.1.0-arm64.tar.zst", "machineImage"],
             ["sandbar-node-0.0.9-amd64.tar.zst", "nodeImage"],
             [NAME, "nodeImage"],
             ["sandbar-node-9-arm64.tar.zst", "part"]
@@ -286,6 +289,7 @@ fn the_cache_is_shown_and_emptied() {
     ----- exit code 0
     ");
     assert_snapshot!(sandbox.run(&["cache", "prune", "--all", "--output", "name"]), @r"
+    sandbar-machine-0.1.0-arm64.tar.zst
     sandbar-node-0.1.0-amd64.tar.zst
     ----- exit code 0
     ");
