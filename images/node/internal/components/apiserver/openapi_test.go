@@ -16,10 +16,10 @@ import (
 // A document is built when it is asked for, and once; one of a group does not build those of the others.
 func TestDocumentsAreBuiltOnDemand(t *testing.T) {
 	built := map[string]int{}
-	name := func(version string) func(*restful.Route) (string, []string, error) {
-		return func(route *restful.Route) (string, []string, error) {
-			built[version+route.Path]++
-			return route.Path, nil, nil
+	name := func(version string) func(common.Route) (string, []string, error) {
+		return func(route common.Route) (string, []string, error) {
+			built[version+route.Path()]++
+			return route.Path(), nil, nil
 		}
 	}
 	definitions := func(common.ReferenceCallback) map[string]common.OpenAPIDefinition {
@@ -34,8 +34,8 @@ func TestDocumentsAreBuiltOnDemand(t *testing.T) {
 	paths := mux.NewPathRecorderMux("test")
 	if err := newDocuments(
 		container,
-		&common.Config{Info: info, GetDefinitions: definitions, GetOperationIDAndTags: name("2")},
-		&common.OpenAPIV3Config{Info: info, GetDefinitions: definitions, GetOperationIDAndTags: name("3")},
+		&common.Config{Info: info, GetDefinitions: definitions, GetOperationIDAndTagsFromRoute: name("2")},
+		&common.OpenAPIV3Config{Info: info, GetDefinitions: definitions, GetOperationIDAndTagsFromRoute: name("3")},
 	).register(paths); err != nil {
 		t.Fatal(err)
 	}
