@@ -30,11 +30,11 @@ impl Programs {
     }
 }
 
-#[cfg(test)]
+// What can be run is said otherwise elsewhere.
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
-    #[cfg(unix)]
     #[test]
     fn the_program_of_an_architecture_is_found_or_named() {
         let folder = tempfile::tempdir().unwrap();
