@@ -22,10 +22,12 @@ use crate::engine::machine::qmp::Qmp;
 use crate::engine::machine::wire::{PortTaken, State};
 use crate::error::chain;
 use crate::platform::{Channel, Connection, Platform};
-use crate::process::{Foreground, Program};
+use crate::process::{Foreground, ProcessError, Program};
 
 /// How long QEMU may take to listen for commands.
 const QEMU: Duration = Duration::from_secs(20);
+/// How long a QEMU may take to end whose connection has ended.
+const LAST_MOMENT: Duration = Duration::from_secs(5);
 /// How often a socket that is about to be there is tried; QEMU has no way to tell.
 const AGAIN: Duration = Duration::from_millis(5);
 
@@ -45,7 +47,9 @@ impl Machine<'_> {
         let qmp = Qmp::connect(stream, COMMAND).await.map_err(|error| error.to_string())?;
         let said = qmp.execute("query-status", json!({}), COMMAND).await.map_err(|error| error.to_string())?;
         let runs = said["running"] == true;
-        let qemu = self.connected(qmp, None, powered).await?;
+        let control = folder.control(self.supervised.platform).map_err(text)?;
+        let control = called(self.supervised.platform, &control).await.map_err(text)?;
+        let qemu = self.owned(qmp, control, None, powered);
         if !runs && folder.kept_state().exists() {
             // Its supervisor ended while it wrote the state: what the disk has counts.
             quit(&qemu).await;
@@ -115,17 +119,26 @@ impl Machine<'_> {
             status.phases.clear();
             status.taken = None;
         });
+        // It listens before it has opened everything else, and may end at any moment until then.
         let connected = tokio::select! {
-            connected = called(*platform, &qmp) => connected,
-            ended = child.wait() => {
-                let words = said_since(&folder.log(), before);
-                self.status.send_modify(|status| status.taken = port_taken(&words));
-                let code = ended.map_or_else(|error| error.to_string(), |code| code.to_string());
-                return Err(format!("QEMU ended with {code}: {}", words.trim()));
-            }
+            connected = connect(*platform, &qmp, &control) => connected,
+            ended = child.wait() => return Err(self.ended_early(ended, before)),
         };
-        let qmp = Qmp::connect(connected.map_err(text)?, COMMAND).await.map_err(|error| error.to_string())?;
-        self.connected(qmp, Some(child), powered).await
+        match connected {
+            Ok((qmp, control)) => Ok(self.owned(qmp, control, Some(child), powered)),
+            Err(reason) => match tokio::time::timeout(LAST_MOMENT, child.wait()).await {
+                Ok(ended) => Err(self.ended_early(ended, before)),
+                Err(_) => Err(reason),
+            },
+        }
+    }
+
+    /// Why a QEMU ended that was only just started, in its own words.
+    fn ended_early(&self, ended: Result<u8, ProcessError>, before: u64) -> String {
+        let words = said_since(&self.supervised.folder.log(), before);
+        self.status.send_modify(|status| status.taken = port_taken(&words));
+        let code = ended.map_or_else(|error| error.to_string(), |code| code.to_string());
+        format!("QEMU ended with {code}: {}", words.trim())
     }
 
     /// QEMU's program for this machine.
@@ -184,11 +197,9 @@ impl Machine<'_> {
         Ok(Some(file))
     }
 
-    async fn connected(&self, qmp: Qmp, child: Option<Foreground>, powered: Powered) -> Result<Qemu, String> {
-        let Supervised { folder, platform, .. } = self.supervised;
+    /// A QEMU that both channels lead to.
+    fn owned(&self, qmp: Qmp, control: Box<dyn Connection>, child: Option<Foreground>, powered: Powered) -> Qemu {
         let events = qmp.events();
-        let control = folder.control(*platform).map_err(|error| error.to_string())?;
-        let control = called(*platform, &control).await.map_err(|error| error.to_string())?;
         let (control, to_guest) = tokio::io::split(control);
         let (ssh, accelerator) = (powered.ssh, powered.accelerator);
         self.status.send_modify(|status| {
@@ -197,8 +208,20 @@ impl Machine<'_> {
             status.process = Some(powered.process);
             status.version = Some(qmp.version().to_owned());
         });
-        Ok(Qemu { qmp, events, control: BufReader::new(control), to_guest, child, powered })
+        Qemu { qmp, events, control: BufReader::new(control), to_guest, child, powered }
     }
+}
+
+/// Connects to QEMU and, through it, to the guest.
+async fn connect(
+    platform: &dyn Platform,
+    qmp: &Channel,
+    control: &Channel,
+) -> Result<(Qmp, Box<dyn Connection>), String> {
+    let text = |error: std::io::Error| error.to_string();
+    let stream = called(platform, qmp).await.map_err(text)?;
+    let qmp = Qmp::connect(stream, COMMAND).await.map_err(|error| error.to_string())?;
+    Ok((qmp, called(platform, control).await.map_err(text)?))
 }
 
 /// Connects to what is about to listen.
