@@ -178,7 +178,12 @@ fn fill_empty(text: &str, root: &Node, list: &Node, part: Part, entry: &Entry) -
     if !indent.trim_matches(' ').is_empty() {
         return Err(unsupported(format!("{} does not start its line", part.list())));
     }
-    let (start, end) = if list.span.is_empty() { (colon + 1, colon + 1) } else { (colon + 1, list.span.end) };
+    let (start, end) = if list.span.is_empty() {
+        (colon + 1, colon + 1)
+    } else {
+        // It may stand on a line of its own, with a comment before it.
+        (text[..list.span.start].trim_end_matches([' ', '\t']).len().max(colon + 1), list.span.end)
+    };
     let line = after_line(text, end);
     let mut rest = text[end..line].to_owned();
     let newline = newline(text);
