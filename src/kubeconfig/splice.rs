@@ -43,7 +43,10 @@ pub fn append(text: &str, root: Option<&Node>, part: Part, entry: &Entry) -> Res
                 let space = if space.is_empty() && items.len() == 1 { " " } else { space };
                 Ok(replaced(text, tail.span.end..tail.span.end, &format!(",{space}{}", flow_item(part, entry))))
             }
-            None if is_flow(root) => Ok(replaced(text, list.span.clone(), &format!("[{}]", flow_item(part, entry)))),
+            // What stands between the brackets, line ends and comments, stays there.
+            None if is_flow(root) || !between(text, list).trim_matches([' ', '\t']).is_empty() => {
+                Ok(replaced(text, list.span.start + 1..list.span.start + 1, &flow_item(part, entry)))
+            }
             None => fill_empty(text, root, list, part, entry),
         },
         _ if is_flow(root) => Ok(replaced(text, list.span.clone(), &format!("[{}]", flow_item(part, entry)))),
@@ -191,6 +194,11 @@ fn fill_empty(text: &str, root: &Node, list: &Node, part: Part, entry: &Entry) -
         rest.push_str(newline);
     }
     Ok(format!("{}{rest}{}{}", &text[..start], block_item(part, entry, indent, newline), &text[line..]))
+}
+
+/// What is between the brackets of a flow list.
+fn between<'a>(text: &'a str, list: &Node) -> &'a str {
+    &text[list.span.start + 1..list.span.end - 1]
 }
 
 /// Takes one of the elements of a flow collection out, with the comma that it needed.
