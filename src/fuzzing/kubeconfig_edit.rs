@@ -60,10 +60,11 @@ fn foreign(contents: &Contents, part: Part) -> Vec<&str> {
     contents.names(part).iter().map(String::as_str).filter(|name| *name != NAME).collect()
 }
 
-/// Every byte that was there is there, in its order, but for the brackets of an empty list.
+/// Every byte that was there is there, in its order, but for the brackets of an empty list and blanks, which may be around
+/// them. Those of lists that are written as usual are held to their very bytes when the entries are taken out again.
 fn expect_inserted(text: &str, merged: &str) {
     let mut rest = merged.bytes();
-    let mut left = text.bytes().filter(|byte| !matches!(byte, b'[' | b']' | b' ' | b'~'));
+    let mut left = text.bytes().filter(|byte| !matches!(byte, b'[' | b']' | b'~') && !byte.is_ascii_whitespace());
     if let Some(lost) = left.find(|wanted| !rest.any(|byte| byte == *wanted)) {
         // An empty list may be written as a null in words, which gives way to its first item.
         let is_null = ["null", "Null", "NULL"].iter().any(|null| text.contains(null));
