@@ -166,6 +166,11 @@ pub fn apply(text: &str, changes: &[Change<'_>]) -> Result<String, EditError> {
         Some(body) => (BYTE_ORDER_MARK, body),
         None => ("", text),
     };
+    // A line end for YAML, and for no editor since the nineties.
+    if body.replace("\r\n", "").contains('\r') {
+        let reason = "it has line ends of a carriage return alone".to_owned();
+        return Err(EditError::Unsupported { reason });
+    }
     let before = read(body)?;
     let mut edited = body.to_owned();
     for change in changes {
