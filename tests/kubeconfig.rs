@@ -20,8 +20,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use random::Random;
 use sandbar::kubeconfig::edit::inspect;
 use sandbar::kubeconfig::{
-    Entry, KubeconfigError, Locations, MergeOptions, Merged, Unmerged, Waiting, current_context, lock_path, merge,
-    unmerge,
+    Entry, KubeconfigError, Locations, MergeOptions, Merged, Unmerged, Waiting, clear, current_context, lock_path,
+    merge, unmerge,
 };
 
 /// Base64 of `-----BEGIN X-----`.
@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         trial("a_read_only_file_stays_as_it_is", read_only),
         trial("a_folder_that_cannot_be_written_is_named", unwritable_folder),
         trial("drafts_of_killed_processes_are_removed", drafts),
+        trial("what_killed_processes_left_goes_also_where_nothing_changes", leftovers_alone),
         trial("kubectl_reads_what_is_written", kubectl_reads).with_ignored_flag(!with_kubectl),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -611,4 +612,35 @@ fn drafts(folder: &Path) {
     fs::write(folder.join(".config.swp"), "of an editor").unwrap();
     put(&only(&file), "a").unwrap();
     assert_eq!(names(folder), [".config.swp", "config"]);
+}
+
+/// Whoever was killed had done it all, or had not begun: there is nothing to change.
+fn leftovers_alone(folder: &Path) {
+    let file = folder.join("config");
+    fs::write(&file, MINE).unwrap();
+    let leave = || {
+        fs::write(folder.join(".config.draft-abc"), "left").unwrap();
+        fs::write(folder.join(".config.lock.sandbar-abc"), "left").unwrap();
+        fs::write(lock_path(&file), "sandbar 4711\n").unwrap();
+    };
+    let alone = || names(folder) == ["config"] && fs::read_to_string(&file).unwrap() == MINE;
+    leave();
+    take(&only(&file), "a", &[]).unwrap();
+    assert!(alone(), "{:?}", names(folder));
+    leave();
+    clear(&only(&file)).unwrap();
+    assert!(alone(), "{:?}", names(folder));
+    // A link's own lock and that of what it leads to.
+    let link = folder.join("link");
+    symlink(&file, &link).unwrap();
+    leave();
+    fs::write(lock_path(&link), "sandbar 4711\n").unwrap();
+    clear(&only(&link)).unwrap();
+    assert_eq!(names(folder), ["config", "link"]);
+    fs::remove_file(&link).unwrap();
+    // What somebody holds stays, and is not waited for.
+    fs::write(folder.join(".config.draft-abc"), "of somebody").unwrap();
+    fs::write(lock_path(&file), "").unwrap();
+    clear(&only(&file)).unwrap();
+    assert_eq!(names(folder), [".config.draft-abc", "config", "config.lock"]);
 }

@@ -9,6 +9,7 @@ use super::host::Host;
 use super::lease::why_unwanted;
 use super::{ClusterError, inventory, undo};
 use crate::engine::{Engine, LABEL_CLUSTER};
+use crate::kubeconfig;
 use crate::spec::{ClusterName, EngineChoice};
 use crate::store::{Operation, OperationKind, Record};
 
@@ -132,5 +133,9 @@ pub async fn gc(
         lock.remove();
     }
     host.store.sweep_locks()?;
+    // A command that was killed while it made sure that it can write there left no cluster.
+    if let Ok(locations) = &host.kubeconfig {
+        kubeconfig::clear(locations)?;
+    }
     Ok(found)
 }

@@ -1,15 +1,16 @@
 //! One kubeconfig file: read whole, replaced whole.
 
-use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::KubeconfigError;
+use super::{KubeconfigError, leftovers};
 use crate::platform;
 
 /// How many links of symbolic links are followed, as the kernel does.
 const MAX_LINKS: usize = 40;
+/// In the names of the drafts of a file, after its own.
+const DRAFT: &str = ".draft-";
 
 /// The text of a kubeconfig; none where there is no file.
 pub fn read(path: &Path) -> Result<Option<String>, KubeconfigError> {
@@ -54,7 +55,7 @@ pub fn make_folder(path: &Path) -> Result<(), KubeconfigError> {
 /// Makes sure that files can be made in the folder of a kubeconfig or, where it is missing, that it can be made; returns
 /// whether it is there.
 pub fn check_folder(path: &Path) -> Result<bool, KubeconfigError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = leftovers::folder_of(path);
     let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
     tempfile::tempfile_in(existing).map_err(|source| KubeconfigError::Io {
         action: "write to the folder",
@@ -82,16 +83,16 @@ pub fn check_writable(path: &Path) -> Result<(), KubeconfigError> {
 /// alone afterwards, since it holds private keys, and keeps its owner. Called with the lock held.
 pub fn replace(path: &Path, text: &str) -> Result<(), KubeconfigError> {
     let real = resolve(path)?;
-    let folder = real.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = leftovers::folder_of(&real);
     let io = |action, source| KubeconfigError::Io { action, path: real.clone(), source };
     let before: Option<Metadata> = match std::fs::metadata(&real) {
         Ok(meta) => Some(meta),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(source) => return Err(io("read", source)),
     };
-    sweep(&real, folder);
+    sweep(&real);
     let mut draft = tempfile::Builder::new()
-        .prefix(&draft_prefix(&real))
+        .prefix(&leftovers::prefix_of(&real, DRAFT))
         .tempfile_in(folder)
         .map_err(|source| KubeconfigError::Io { action: "write to the folder", path: folder.to_owned(), source })?;
     draft.write_all(text.as_bytes()).map_err(|source| io("write", source))?;
@@ -113,22 +114,17 @@ pub fn remove(path: &Path) -> Result<(), KubeconfigError> {
     }
 }
 
-fn draft_prefix(real: &Path) -> OsString {
-    let mut prefix = OsString::from(".");
-    prefix.push(real.file_name().unwrap_or_default());
-    prefix.push(".draft-");
-    prefix
+/// Drafts of a kubeconfig: there while it is replaced.
+pub fn drafts(real: &Path) -> Vec<PathBuf> {
+    leftovers::drafts_of(real, DRAFT)
 }
 
 /// Removes drafts of processes that were killed: they are only made with the lock held, so none belongs to a living one.
-fn sweep(real: &Path, folder: &Path) {
-    let prefix = draft_prefix(real);
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        if entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes())
-            && let Err(error) = std::fs::remove_file(entry.path())
-        {
-            tracing::debug!(path = %entry.path().display(), %error, "cannot remove a left-over draft");
+/// Called with the lock held.
+pub fn sweep(real: &Path) {
+    for path in drafts(real) {
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::debug!(path = %path.display(), %error, "cannot remove a left-over draft");
         }
     }
 }

@@ -10,11 +10,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::KubeconfigError;
+use super::{KubeconfigError, leftovers};
 use crate::platform;
 
 /// First word of a lock file of ours.
 const SIGNATURE: &str = "sandbar";
+/// In the names of the drafts of a lock file, after its own.
+const DRAFT: &str = ".sandbar-";
 /// How often a lock that is held is tried again; another system's lock file cannot be awaited.
 const INTERVAL: Duration = Duration::from_millis(15);
 /// When the one who waits is told of it.
@@ -85,9 +87,9 @@ impl Drop for Lock {
 /// Makes the lock file; none if there is one already.
 fn publish(path: &Path) -> Result<Option<File>, KubeconfigError> {
     let io = |action, source| KubeconfigError::Io { action, path: path.to_owned(), source };
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = leftovers::folder_of(path);
     let mut draft = tempfile::Builder::new()
-        .prefix(&draft_prefix(path))
+        .prefix(&leftovers::prefix_of(path, DRAFT))
         .tempfile_in(folder)
         .map_err(|source| io("create the lock", source))?;
     draft.as_file().lock().map_err(|source| io("lock", source))?;
@@ -161,30 +163,26 @@ fn look(path: &Path) -> Result<Seen, KubeconfigError> {
     }
 }
 
-/// How the drafts of a lock file are called before they become it.
-fn draft_prefix(path: &Path) -> std::ffi::OsString {
-    let mut prefix = std::ffi::OsString::from(".");
-    prefix.push(path.file_name().unwrap_or_default());
-    prefix.push(".sandbar-");
-    prefix
+/// Whether a killed process left its lock of a kubeconfig; if so it is gone now.
+pub fn is_left(file: &Path) -> Result<bool, KubeconfigError> {
+    let path = lock_path(file);
+    Ok(path.exists() && matches!(look(&path)?, Seen::Gone))
+}
+
+/// Drafts of the lock of a kubeconfig, which are there for an instant before one of them becomes it.
+pub fn drafts(file: &Path) -> Vec<PathBuf> {
+    leftovers::drafts_of(&lock_path(file), DRAFT)
 }
 
 /// Removes drafts that killed processes left; called with the lock held.
 pub fn sweep(file: &Path) {
-    let path = lock_path(file);
-    let prefix = draft_prefix(&path);
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        if !entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
-            continue;
-        }
+    for path in drafts(file) {
         // One whose kernel lock is free has no living maker, or one that notices and tries again.
-        if let Ok(draft) = File::open(entry.path())
+        if let Ok(draft) = File::open(&path)
             && draft.try_lock().is_ok()
-            && let Err(error) = std::fs::remove_file(entry.path())
+            && let Err(error) = std::fs::remove_file(&path)
         {
-            tracing::debug!(path = %entry.path().display(), %error, "cannot remove a left-over draft of a lock");
+            tracing::debug!(path = %path.display(), %error, "cannot remove a left-over draft of a lock");
         }
     }
 }

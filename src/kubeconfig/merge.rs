@@ -8,7 +8,7 @@ use super::edit::{self, Change, Part};
 use super::entry::Entry;
 use super::lock::{self, Lock, Waiting};
 use super::texts::Texts;
-use super::{KubeconfigError, Locations, file};
+use super::{KubeconfigError, Locations, file, leftovers};
 
 /// What an empty kubeconfig of ours looks like after its last entry is gone; such a file is removed.
 const EMPTY: &str = "apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\n";
@@ -154,6 +154,7 @@ pub fn unmerge(
         plan
     };
     let done = transact_for_good(locations, timeout, waiting, &plan, &plan)?;
+    leftovers::clear(locations)?;
     Ok(Unmerged { files: done.written, removed: done.removed, current: done.after.current(locations).cloned() })
 }
 

@@ -7,6 +7,7 @@ pub mod edit;
 mod entry;
 mod expiry;
 mod file;
+mod leftovers;
 mod locations;
 mod lock;
 mod merge;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub use entry::{Entry, EntryError};
 pub use expiry::ends_before;
+pub use leftovers::clear;
 pub use locations::Locations;
 pub use lock::{Waiting, lock_path};
 pub use merge::{MergeOptions, Merged, Unmerged, check, current_context, entry_of, file_of, merge, unmerge};
