@@ -189,6 +189,8 @@ fn one(text: &str, root: Option<&Node>, change: &Change<'_>) -> Result<Option<St
     match *change {
         Change::Put(part, entry) => {
             let Some(root) = root else { return splice::append(text, None, part, entry).map(Some) };
+            // Also where all is as it should be: what is said to be in can be taken out.
+            splice::check_list(root, part, &entry.name)?;
             let found = named(root, part, &entry.name);
             match found.as_slice() {
                 [only] if entry.is_in(part, only) => Ok(None),
@@ -204,6 +206,7 @@ fn one(text: &str, root: Option<&Node>, change: &Change<'_>) -> Result<Option<St
             let mut changed = false;
             while let Some(root) = read(&text)? {
                 let Some(item) = named(&root, part, name).into_iter().next() else { break };
+                splice::check_list(&root, part, name)?;
                 text = splice::cut(&text, &root, part, item)?;
                 changed = true;
             }

@@ -25,7 +25,6 @@ pub fn append(text: &str, root: Option<&Node>, part: Part, entry: &Entry) -> Res
             format!("{indent}{}:{newline}{}", part.list(), block_item(part, entry, indent, newline))
         });
     };
-    refuse_properties(list)?;
     match &list.kind {
         Kind::Sequence { items, flow: false } => {
             let tail = items.last().ok_or_else(|| unsupported(format!("{} has no first item", part.list())))?;
@@ -56,7 +55,6 @@ pub fn append(text: &str, root: Option<&Node>, part: Part, entry: &Entry) -> Res
 
 /// Puts an item where another one is.
 pub fn replace(text: &str, root: &Node, old: &Node, part: Part, entry: &Entry) -> Result<String, EditError> {
-    refuse_anchor(old)?;
     if root.get(part.list()).is_some_and(is_flow) {
         return Ok(replaced(text, old.span.clone(), &flow_item(part, entry)));
     }
@@ -72,9 +70,7 @@ pub fn replace(text: &str, root: &Node, old: &Node, part: Part, entry: &Entry) -
 
 /// Takes an item out of its list.
 pub fn cut(text: &str, root: &Node, part: Part, item: &Node) -> Result<String, EditError> {
-    refuse_anchor(item)?;
     let list = root.get(part.list()).ok_or_else(|| unsupported(format!("{} is gone", part.list())))?;
-    refuse_properties(list)?;
     let Kind::Sequence { items, flow } = &list.kind else {
         return Err(unsupported(format!("{} is not a list", part.list())));
     };
@@ -301,17 +297,28 @@ fn is_preamble(line: &str) -> bool {
     line.is_empty() || line.starts_with(['#', '&', '!'])
 }
 
-/// What an alias elsewhere refers to cannot be changed without changing that too.
+/// Refuses a list that an item can be put into but not taken out of again: what an alias elsewhere refers to cannot be changed
+/// without changing that too, behind an anchor or a tag of the list there is no one place for `[]`, and those of an item
+/// in brackets stand outside of what is cut.
+pub fn check_list(root: &Node, part: Part, name: &str) -> Result<(), EditError> {
+    let Some(list) = root.get(part.list()) else { return Ok(()) };
+    refuse_properties(list, "one of its lists")?;
+    let Kind::Sequence { items, flow } = &list.kind else { return Ok(()) };
+    if *flow {
+        items.iter().try_for_each(|item| refuse_properties(item, "an item of one of its lists"))?;
+    }
+    items.iter().filter(|item| item.get_str("name") == Some(name)).try_for_each(refuse_anchor)
+}
+
 fn refuse_anchor(node: &Node) -> Result<(), EditError> {
     if node.has_anchor() { Err(unsupported("it holds a YAML anchor".to_owned())) } else { Ok(()) }
 }
 
-/// A list's own anchor makes its items those of an alias too, and behind an anchor or a tag there is no one place for `[]`.
-fn refuse_properties(list: &Node) -> Result<(), EditError> {
-    match &list.properties {
+fn refuse_properties(node: &Node, what: &str) -> Result<(), EditError> {
+    match &node.properties {
         (0, None) => Ok(()),
-        (0, Some(_)) => Err(unsupported("one of its lists has a YAML tag".to_owned())),
-        _ => Err(unsupported("one of its lists has a YAML anchor".to_owned())),
+        (0, Some(_)) => Err(unsupported(format!("{what} has a YAML tag"))),
+        _ => Err(unsupported(format!("{what} has a YAML anchor"))),
     }
 }
 
