@@ -251,6 +251,10 @@ fn read(text: &str) -> Result<Option<Node>, EditError> {
         if pairs.iter().filter(|(k, _)| k.as_str() == Some(key)).count() > 1 {
             return not(format!("the key {key} stands twice"));
         }
+        if pairs.iter().any(|(k, _)| k.as_str() == Some(key) && k.properties != (0, None)) {
+            let reason = format!("the key {key} has a YAML tag or anchor");
+            return Err(EditError::Unsupported { reason });
+        }
     }
     for part in Part::ALL {
         match root.get(part.list()).map(|list| (&list.kind, list.is_null())) {
