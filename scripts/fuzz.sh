@@ -3,6 +3,8 @@
 # node with Go's own fuzzer. What was learned stays in build/fuzz; an input that breaks something is kept there, too, and is
 # printed with what to do with it.
 #
+# FUZZ_SEED makes libFuzzer try the same inputs again, and then nothing that was learned before is used.
+#
 # usage: fuzz.sh SECONDS [TARGET]
 set -eu
 
@@ -38,14 +40,21 @@ tried() {
 }
 
 run_rust() {
-	mkdir -p "build/fuzz/corpus/$1" "build/fuzz/found/$1"
+	mkdir -p "build/fuzz/found/$1"
+	if [ -n "${FUZZ_SEED:-}" ]; then
+		learned=$(mktemp -d)
+	else
+		learned=build/fuzz/corpus/$1
+		mkdir -p "$learned"
+	fi
 	if ! "$programs/$1" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=65536 -print_final_stats=1 \
-		-artifact_prefix="build/fuzz/found/$1/" -dict="fuzz/dictionaries/$1" "build/fuzz/corpus/$1" "fuzz/corpus/$1" \
+		-seed="${FUZZ_SEED:-0}" -artifact_prefix="build/fuzz/found/$1/" -dict="fuzz/dictionaries/$1" "$learned" "fuzz/corpus/$1" \
 		>"build/fuzz/$1.log" 2>&1; then
 		tail -n 40 "build/fuzz/$1.log" >&2
 		echo "error: $1 has found an input that breaks it; put it into fuzz/corpus/$1, where \`cargo test fuzzing\` runs it" >&2
 		return 1
 	fi
+	[ -z "${FUZZ_SEED:-}" ] || rm -r "$learned"
 	tried "$1" "$(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$1.log")"
 }
 
