@@ -92,6 +92,8 @@ complete -c sandbar -n "__fish_sandbar_using_subcommand init" -s y -l yes -d 'Ye
 complete -c sandbar -n "__fish_sandbar_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sandbar -n "__fish_sandbar_using_subcommand init" -s V -l version -d 'Print version'
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l device -d 'Device that a machine of QEMU plays: the name of one (`sandbar device ls`), or the path of a profile of your own' -r
+complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l emulate-binaries -d 'Let containers of another architecture run, through an emulator in the machine: amd64\'s on arm64, arm64\'s on amd64' -r -f -a "true\t''
+false\t''"
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l node-image -d 'Node image: one in the engine\'s store or in a registry, or an archive [default: the one of this version]' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l api-port -d 'Port of the API on this machine [default: 6443, or a free one]' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l http-port -d 'Port of the ingress on this machine [default: 80, or a free one]' -r

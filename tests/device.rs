@@ -32,7 +32,7 @@ const CLUSTER: &str = "device";
 /// The folder of its machine.
 const MACHINE: &str = "sandbar-device";
 /// The board that it is, and what of it is left out to be quicker.
-const BOARD: [&str; 6] = ["--device", "raspberry-pi-4", "--cpus", "2", "--memory", "3Gi"];
+const BOARD: [&str; 7] = ["--device", "raspberry-pi-4", "--cpus", "2", "--memory", "3Gi", "--emulate-binaries"];
 /// How long a command may take where everything is translated.
 const TIMEOUT: &str = "6m";
 /// How long what needs no look is waited for.
@@ -46,11 +46,12 @@ type Outcome<T = ()> = Result<T, String>;
 type Step = (&'static str, fn(&Suite) -> Outcome);
 
 /// The steps in their order.
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     ("a_set_of_another_architecture_is_refused", wrong_set),
     ("up_ends_with_the_board", up),
     ("it_is_what_the_board_is", board),
     ("the_application_of_its_architecture_runs_on_it", application),
+    ("a_program_of_another_architecture_runs_on_it", emulated),
     ("rm_leaves_nothing", remove),
 ];
 
@@ -245,7 +246,9 @@ fn application(suite: &Suite) -> Outcome {
         let built = go.args(["build", "-o"]).arg(&program).arg(".").output().map_err(words)?;
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     }
-    suite.pack_hello("wrong.tar", &["amd64"])?;
+    // Nothing looks into a program of an architecture that is refused.
+    std::fs::copy(suite.path("hello-arm64"), suite.path("hello-riscv64")).map_err(words)?;
+    suite.pack_hello("wrong.tar", &["riscv64"])?;
     suite.pack_hello("hello.tar", &["amd64", "arm64"])?;
     let refused = suite.output(&["image", "load", "./wrong.tar"])?;
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -264,6 +267,26 @@ fn application(suite: &Suite) -> Outcome {
             answer => assert!(begun.elapsed() < PATIENCE, "{answer:?}"),
         }
         // Its endpoints reach the ingress a moment after the rollout, which nothing tells from outside.
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// The application for the laptop's architecture, through the emulator in the machine.
+fn emulated(suite: &Suite) -> Outcome {
+    let tag = "localhost/hello-amd64:1";
+    suite.pack_hello("other.tar", &["amd64"])?;
+    let loaded = suite.json(&["image", "load", "./other.tar", "--tag", tag])?;
+    assert_eq!(loaded["images"][0]["name"], tag, "{loaded}");
+    suite.kubectl(&["run", "other", "--image", tag, "--image-pull-policy=Never", "--env=DATA_DIR=/dev/shm"])?;
+    suite.kubectl(&["wait", "pod/other", "--for=condition=Ready", "--timeout=180s"])?;
+    let path = "/api/v1/namespaces/default/pods/other:8080/proxy/healthz";
+    let begun = Instant::now();
+    loop {
+        match suite.kubectl(&["get", "--raw", path]) {
+            Ok(answer) if answer == "ok\n" => return Ok(()),
+            // It says nothing of when it listens.
+            answer => assert!(begun.elapsed() < PATIENCE, "{answer:?}"),
+        }
         std::thread::sleep(Duration::from_millis(200));
     }
 }

@@ -526,6 +526,9 @@ impl From<SpecError> for Failure {
         let hint = match &error {
             SpecError::TooLittleMemory { .. } => Some("give it at least 512Mi; 1Gi leaves room for pods"),
             SpecError::DeviceNeedsMachine { .. } => Some("leave the engine out, or the device"),
+            SpecError::EmulationNeedsMachine { .. } => Some(
+                "`--engine machine` does it; containers run what their host does, where `qemu-user-static` is installed on it",
+            ),
             SpecError::OtherName { .. } => Some("leave the name out, or use another file with --file"),
             SpecError::PortZero { .. }
             | SpecError::SamePort { .. }

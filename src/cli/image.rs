@@ -148,7 +148,10 @@ fn failure(image: &str, error: ImageError) -> Failure {
     let hint = match &error {
         ImageError::NotInEngine { engine, .. } => format!("`{engine} images` lists those that it has"),
         ImageError::WrongArchitecture { node, .. } => {
-            format!("build it for the node: `podman build --platform linux/{node} …`")
+            format!(
+                "build it for the node: `podman build --platform linux/{node} …`; a machine runs it, slowly, with \
+                 `sandbar up --emulate-binaries --recreate`"
+            )
         }
         ImageError::Engine(_) | ImageError::Node(NodeError::Engine(_)) => {
             return match error {

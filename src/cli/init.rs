@@ -111,6 +111,8 @@ spec:
 
   # The device that a machine plays; `sandbar device ls` lists those that there are, a profile of your own is a path.
   # device: raspberry-pi-4
+  # Whether containers of another architecture run in it: amd64's on arm64, arm64's on amd64.
+  # emulateBinaries: true
 
   # The node image: in the engine's store, in a registry, or an archive; left out, it is the one of this version.
   # image: ./node.tar.zst

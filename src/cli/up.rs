@@ -36,6 +36,12 @@ pub(super) struct Args {
     /// device that it was made as.
     #[arg(long, value_name = "NAME|FILE")]
     device: Option<String>,
+    /// Let containers of another architecture run, through an emulator in the machine: amd64's on arm64, arm64's on amd64
+    ///
+    /// `sandbar image load` then takes their images. They are several times slower than those of the node's own architecture. A
+    /// cluster that has it keeps it; `--emulate-binaries=false` takes it back.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
+    emulate_binaries: Option<bool>,
     /// Node image: one in the engine's store or in a registry, or an archive [default: the one of this version]
     ///
     /// An archive is a path: it begins with `.` or `/`, or ends with `.tar`, `.tar.gz`, `.tgz` or `.tar.zst`; a folder in OCI
@@ -115,6 +121,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         name: args.name,
         engine: context.settings.engine,
         device,
+        emulate_binaries: args.emulate_binaries,
         image: args.node_image.map(|image| image.below(&context.folder)),
         listen_address: args.listen_address,
         api_port: args.api_port,

@@ -102,6 +102,7 @@ pub(super) fn node_spec(
         cpu_millis: spec.cpus.as_ref().map(Cpus::millis).or(device.map(|device| device.cores * 1000)),
         memory_bytes: spec.memory.as_ref().or(device.map(|device| &device.memory.default)).map(Memory::bytes),
         hardware: device.map(hardware),
+        emulate_binaries: spec.emulate_binaries,
         files,
     }
 }

@@ -95,6 +95,7 @@ async fn run(
         cpu_millis: spec.cpus.as_ref().map(crate::spec::Cpus::millis),
         memory_bytes: spec.memory.as_ref().map(crate::spec::Memory::bytes),
         hardware: None,
+        emulate_binaries: false,
         files: Vec::new(),
     };
     go_on()?;

@@ -401,6 +401,7 @@ impl Engine for MachineEngine {
             image_id: set.manifest.digest,
             architecture: set.manifest.architecture,
             hardware: spec.hardware.clone(),
+            emulate_binaries: spec.emulate_binaries,
             labels: spec.labels.clone(),
             ports: spec.ports.clone(),
             environment: spec.environment.clone(),

@@ -142,6 +142,8 @@ pub struct NodeSpec {
     pub memory_bytes: Option<u64>,
     /// What its machine is, where it plays a device; only machines can.
     pub hardware: Option<Hardware>,
+    /// Whether programs of another architecture run in it; only machines can.
+    pub emulate_binaries: bool,
     /// Files to place before the first start: path inside, mode, content.
     pub files: Vec<(PathBuf, u32, Vec<u8>)>,
 }

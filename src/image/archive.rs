@@ -132,15 +132,15 @@ impl Archive {
         Ok(Opened::Indexed(Self::Tar { file: path.to_owned(), files, links }))
     }
 
-    /// The images in it; of one for several platforms the one that fits `architecture`, if one does.
-    pub fn images(&self, architecture: &str) -> Result<Vec<ArchivedImage>, ImageError> {
+    /// The images in it; of one for several platforms that for the first of `architectures` that it has, if it has one.
+    pub fn images(&self, architectures: &[String]) -> Result<Vec<ArchivedImage>, ImageError> {
         if let Some(manifest) = self.read("manifest.json")? {
             let entries: Vec<DockerEntry> = decode("manifest.json", &manifest)?;
             return entries.into_iter().map(|entry| self.docker_image(entry)).collect();
         }
         let Some(index) = self.read("index.json")? else { return Err(ImageError::NoImage) };
         let index: Index = decode("index.json", &index)?;
-        index.manifests.iter().map(|entry| self.oci_image(entry, architecture, name_of(entry), 0)).collect()
+        index.manifests.iter().map(|entry| self.oci_image(entry, architectures, name_of(entry), 0)).collect()
     }
 
     /// Files that belong to an OCI layout, as paths in it, with their sizes.
@@ -169,27 +169,29 @@ impl Archive {
     fn oci_image(
         &self,
         descriptor: &Descriptor,
-        architecture: &str,
+        architectures: &[String],
         names: Vec<String>,
         depth: usize,
     ) -> Result<ArchivedImage, ImageError> {
         let path = blob(&descriptor.digest);
         let manifest: Manifest = decode(&path, &self.need(&path, "index.json")?)?;
         if let Some(platforms) = manifest.manifests {
-            let fits = |entry: &&Descriptor| {
-                entry.platform.as_ref().is_some_and(|p| p.os == "linux" && p.architecture == architecture)
+            let of = |architecture: &String| {
+                platforms.iter().find(|entry| {
+                    entry.platform.as_ref().is_some_and(|p| p.os == "linux" && p.architecture == *architecture)
+                })
             };
             let offered = || {
                 let all = platforms.iter().filter_map(|entry| Some(entry.platform.as_ref()?.architecture.clone()));
                 all.collect::<Vec<_>>().join(", ")
             };
-            let chosen = platforms.iter().find(fits).filter(|_| depth < DEEPEST);
+            let chosen = architectures.iter().find_map(of).filter(|_| depth < DEEPEST);
             let chosen = chosen.ok_or_else(|| ImageError::WrongArchitecture {
                 image: names.first().cloned().unwrap_or_else(|| descriptor.digest.clone()),
                 found: offered(),
-                node: architecture.to_owned(),
+                node: architectures.first().cloned().unwrap_or_default(),
             })?;
-            return self.oci_image(chosen, architecture, names, depth + 1);
+            return self.oci_image(chosen, architectures, names, depth + 1);
         }
         let malformed = || ImageError::Malformed { path: path.clone(), reason: "it names no configuration".to_owned() };
         let config = blob(&manifest.config.ok_or_else(malformed)?.digest);

@@ -55,7 +55,7 @@ fn images(bytes: &[u8]) -> Option<Result<Vec<ArchivedImage>, super::ImageError>>
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(bytes).expect("room for it");
     match Archive::open(file.path()) {
-        Ok(Opened::Indexed(archive)) => Some(archive.images("amd64")),
+        Ok(Opened::Indexed(archive)) => Some(archive.images(&["amd64".to_owned()])),
         Ok(Opened::Compressed) => None,
         Err(error) => {
             assert!(!error.to_string().is_empty());

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -121,7 +122,11 @@ impl Job<'_> {
         let not_there =
             || ImageError::NotInEngine { engine: store.info().kind.clone(), reference: reference.to_owned() };
         let image = image.ok_or_else(not_there)?;
-        check_architecture(reference, &image.architecture, &architecture)?;
+        if !fits(&image.architecture, slice::from_ref(&architecture)) {
+            // Most nodes run one architecture: only who needs it asks.
+            let others = beside(export.as_mut(), self.architectures(architecture)).await?;
+            check_architecture(reference, &image.architecture, &others)?;
+        }
         let names = if self.names.is_empty() { names_for(reference, &image) } else { self.names.clone() };
         let moved = Arc::new(AtomicU64::new(0));
         let (hand_over, archive) = deferred();
@@ -172,28 +177,18 @@ impl Job<'_> {
     }
 
     async fn file(&self, path: PathBuf) -> Result<Vec<Loaded>, ImageError> {
-        let architecture = self.architecture().await?;
-        let (to_open, node) = (path.clone(), architecture.clone());
-        let opened = blocking(move || match Archive::open(&to_open)? {
-            Opened::Compressed => Ok(None),
-            Opened::Indexed(archive) => {
-                let images = archive.images(&node)?;
-                Ok(Some((archive, images)))
-            }
-        });
+        let to_open = path.clone();
+        let opened = blocking(move || Archive::open(&to_open));
         let file = async || {
             let opened = tokio::fs::File::open(&path).await;
             let opened = opened.map_err(|source| ImageError::Open { path: path.clone(), source })?;
             Ok::<_, ImageError>(Box::pin(opened) as Reader)
         };
-        let Some((archive, images)) = opened.await? else {
+        let Opened::Indexed(archive) = opened.await? else {
             let total = tokio::fs::metadata(&path).await.ok().map(|metadata| metadata.len());
             return self.send_whole(file().await?, total).await;
         };
-        for image in &images {
-            let name = image.names.first().unwrap_or(&image.id);
-            check_architecture(name, &image.architecture, &architecture)?;
-        }
+        let (archive, images) = self.images_of(archive).await?;
         let missing = self.missing_of(&images).await?;
         if let [image] = &images[..] {
             let names = if self.names.is_empty() { image.names.clone() } else { self.names.clone() };
@@ -241,6 +236,35 @@ impl Job<'_> {
         let moved = Arc::new(AtomicU64::new(0));
         let archive = filter(stream, LeaveOut { digests, ..LeaveOut::default() }, moved.clone());
         self.send(archive, &[], &self.names, &moved, None).await
+    }
+
+    /// The images of an archive that the node can run: for its own architecture where there is a choice.
+    async fn images_of(&self, archive: Archive) -> Result<(Archive, Vec<ArchivedImage>), ImageError> {
+        let archive = Arc::new(archive);
+        let images_for = async |architectures: Vec<String>| {
+            let archive = Arc::clone(&archive);
+            blocking(move || {
+                let images = archive.images(&architectures)?;
+                for image in &images {
+                    let name = image.names.first().unwrap_or(&image.id);
+                    check_architecture(name, &image.architecture, &architectures)?;
+                }
+                Ok(images)
+            })
+            .await
+        };
+        let own = self.architecture().await?;
+        let images = match images_for(vec![own.clone()]).await {
+            Err(ImageError::WrongArchitecture { .. }) => images_for(self.architectures(own).await?).await,
+            other => other,
+        }?;
+        Ok((Arc::into_inner(archive).unwrap_or_else(|| unreachable!("whoever else had it has ended")), images))
+    }
+
+    /// The node's own architecture and those that it emulates, which only the node knows.
+    async fn architectures(&self, own: String) -> Result<Vec<String>, ImageError> {
+        let emulated = self.node.version().await?.emulated;
+        Ok([own].into_iter().chain(emulated).collect())
     }
 
     /// The node's architecture, by its image: that costs no call into the node.
@@ -375,11 +399,17 @@ fn own_error(error: NodeError) -> ImageError {
     }
 }
 
-fn check_architecture(image: &str, found: &str, node: &str) -> Result<(), ImageError> {
-    if found == node || found.is_empty() {
+fn fits(found: &str, architectures: &[String]) -> bool {
+    found.is_empty() || architectures.iter().any(|architecture| architecture == found)
+}
+
+/// Refuses an image for another architecture than these, of which the first is the node's own.
+fn check_architecture(image: &str, found: &str, architectures: &[String]) -> Result<(), ImageError> {
+    if fits(found, architectures) {
         return Ok(());
     }
-    Err(ImageError::WrongArchitecture { image: image.to_owned(), found: found.to_owned(), node: node.to_owned() })
+    let node = architectures.first().cloned().unwrap_or_default();
+    Err(ImageError::WrongArchitecture { image: image.to_owned(), found: found.to_owned(), node })
 }
 
 /// What comes of some work, beside which something else goes on until it is done.

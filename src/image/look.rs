@@ -1,6 +1,7 @@
 //! What an archive or a folder is that is meant for an engine, not for a node.
 
 use std::path::PathBuf;
+use std::slice;
 
 use super::ImageError;
 use super::archive::{Archive, Opened};
@@ -14,7 +15,7 @@ pub async fn identify(path: PathBuf, architecture: &str) -> Result<Option<String
     blocking(move || match Archive::open(&path)? {
         Opened::Compressed => Ok(None),
         Opened::Indexed(archive) => {
-            let images = archive.images(&architecture)?;
+            let images = archive.images(slice::from_ref(&architecture))?;
             Ok(Some(images.into_iter().next().ok_or(ImageError::NoImage)?.id))
         }
     })

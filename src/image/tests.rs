@@ -108,6 +108,7 @@ impl Scene {
             cpu_millis: None,
             memory_bytes: None,
             hardware: None,
+            emulate_binaries: false,
             files: Vec::new(),
         };
         engine.create_node(&spec).await.unwrap();
@@ -333,9 +334,13 @@ async fn the_image_of_an_index_that_fits_is_taken() {
     let path = scene.folder.path().join("multi.tar");
     std::fs::write(&path, tar(&files(&inner))).unwrap();
     let archive::Opened::Indexed(archive) = archive::Archive::open(Path::new(&path)).unwrap() else { panic!("a tar") };
-    let images = archive.images("amd64").unwrap();
+    let images = archive.images(&["amd64".to_owned()]).unwrap();
     assert_eq!((images[0].names.as_slice(), images[0].id.clone()), (&["localhost/multi:1".to_owned()][..], ours.id()));
-    let told = archive.images("riscv64").unwrap_err().to_string();
+    // Its own before one that is emulated.
+    let [amd64, arm64, riscv64] = ["amd64", "arm64", "riscv64"].map(str::to_owned);
+    assert_eq!(archive.images(&[amd64, arm64.clone()]).unwrap()[0].id, ours.id());
+    assert_eq!(archive.images(&[riscv64, arm64]).unwrap()[0].id, other.id());
+    let told = archive.images(&["riscv64".to_owned()]).unwrap_err().to_string();
     assert_eq!(told, "image localhost/multi:1 is for arm64, amd64, the node is riscv64");
     let _: Value = serde_json::from_slice(&inner).unwrap();
 }

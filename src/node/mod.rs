@@ -30,6 +30,9 @@ pub struct VersionReport {
     pub kubernetes_version: String,
     /// Such as `amd64`.
     pub architecture: String,
+    /// Architectures whose programs run there through an emulator.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emulated: Vec<String>,
 }
 
 /// Answer of `sandbarctl status`.

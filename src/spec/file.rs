@@ -46,6 +46,8 @@ pub struct FileSpec {
     pub engine: Option<EngineChoice>,
     /// The device that a machine plays: the name of one (`sandbar device ls`), or the path of a profile, relative to this file.
     pub device: Option<String>,
+    /// Whether containers of another architecture run, through an emulator in the machine: amd64's on arm64, arm64's on amd64.
+    pub emulate_binaries: Option<bool>,
     /// The node image; the one of this version where it is left out.
     pub image: Option<NodeImage>,
     /// Where the node image of a release is downloaded from, when the engine does not have it.
@@ -270,7 +272,7 @@ mod tests {
         assert_eq!((words.as_str(), hint.as_str()), ("line 3: unknown key `sepc`", "did you mean `spec`?"));
         let (words, hint) = refused("spec:\n  replicas: 3\n");
         assert_eq!(words, "line 4: unknown key `replicas`");
-        assert!(hint.starts_with("keys that can be there: engine, device, image, releases, ports"), "{hint}");
+        assert!(hint.starts_with("keys that can be there: engine, device, emulateBinaries, image"), "{hint}");
     }
 
     #[test]

@@ -76,6 +76,9 @@ pub struct ClusterSpec {
     /// The device that its machine plays, as its profile was when the cluster was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<Box<Device>>,
+    /// Whether programs of another architecture run in it, through an emulator in its machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub emulate_binaries: bool,
     /// The node image.
     pub image: NodeImage,
     /// Address on the host at which its ports are.
@@ -112,6 +115,7 @@ impl ClusterSpec {
             name,
             engine: EngineChoice::Auto,
             device: None,
+            emulate_binaries: false,
             image: NodeImage::default(),
             listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             api_port: None,

@@ -19,6 +19,8 @@ pub struct Flags {
     pub engine: Option<EngineChoice>,
     /// The profile that `--device` names, else the cluster file
     pub device: Option<Box<Device>>,
+    /// `--emulate-binaries`
+    pub emulate_binaries: Option<bool>,
     /// `--node-image`, its path absolute
     pub image: Option<NodeImage>,
     /// `--listen-address`
@@ -65,6 +67,12 @@ pub enum SpecError {
     DeviceNeedsMachine {
         /// The device.
         device: String,
+        /// The other engine.
+        engine: &'static str,
+    },
+    /// Programs are emulated in a machine, and another engine is asked for.
+    #[error("programs of another architecture are emulated in machines, but the engine that was asked for is {engine}")]
+    EmulationNeedsMachine {
         /// The other engine.
         engine: &'static str,
     },
@@ -166,6 +174,7 @@ fn from_file(file: &ClusterFile, folder: &Path, flags: &Flags) -> Result<Cluster
     };
     Ok(ClusterSpec {
         engine: spec.engine.unwrap_or_default(),
+        emulate_binaries: spec.emulate_binaries.unwrap_or_default(),
         image: spec.image.unwrap_or_default().below(folder),
         listen_address: spec.ports.listen_address.unwrap_or(defaults.listen_address),
         api_port: spec.ports.api,
@@ -196,6 +205,7 @@ fn apply(flags: &Flags, spec: &mut ClusterSpec) {
     }
     set(&mut spec.engine, flags.engine.as_ref());
     fill(&mut spec.device, flags.device.as_ref());
+    set(&mut spec.emulate_binaries, flags.emulate_binaries.as_ref());
     set(&mut spec.image, flags.image.as_ref());
     set(&mut spec.listen_address, flags.listen_address.as_ref());
     fill(&mut spec.api_port, flags.api_port.as_ref());
@@ -224,10 +234,12 @@ fn apply(flags: &Flags, spec: &mut ClusterSpec) {
     }
 }
 
-/// A device is played by a machine, and by nothing else.
+/// A device is played by a machine, and by nothing else; and in containers it is for the host to emulate programs.
 fn imply_machine(spec: &mut ClusterSpec) -> Result<(), SpecError> {
-    let Some(device) = &spec.device else { return Ok(()) };
-    let other = match spec.engine {
+    if spec.device.is_none() && !spec.emulate_binaries {
+        return Ok(());
+    }
+    let engine = match spec.engine {
         EngineChoice::Auto | EngineChoice::Machine => {
             spec.engine = EngineChoice::Machine;
             return Ok(());
@@ -235,7 +247,10 @@ fn imply_machine(spec: &mut ClusterSpec) -> Result<(), SpecError> {
         EngineChoice::Podman => "podman",
         EngineChoice::Docker => "docker",
     };
-    Err(SpecError::DeviceNeedsMachine { device: device.title.clone(), engine: other })
+    Err(match &spec.device {
+        Some(device) => SpecError::DeviceNeedsMachine { device: device.title.clone(), engine },
+        None => SpecError::EmulationNeedsMachine { engine },
+    })
 }
 
 fn check(spec: &ClusterSpec) -> Result<(), SpecError> {
@@ -416,6 +431,20 @@ mod tests {
         labels.labels.insert("a b".to_owned(), "c".to_owned());
         let wrong = Flags { device: Some(Box::new(labels)), ..Flags::default() };
         assert!(matches!(resolve(&wrong, None, None), Err(SpecError::Label { .. })));
+    }
+
+    #[test]
+    fn binaries_are_emulated_in_machines() {
+        let flags = |emulate_binaries| Flags { emulate_binaries, ..Flags::default() };
+        let spec = resolve(&flags(Some(true)), None, None).unwrap();
+        assert_eq!((spec.engine, spec.emulate_binaries), (EngineChoice::Machine, true));
+        assert_eq!(resolve(&flags(None), None, Some(&spec)).unwrap(), spec, "a cluster keeps it");
+        assert!(!resolve(&flags(Some(false)), None, Some(&spec)).unwrap().emulate_binaries);
+        let file = file("spec:\n  emulateBinaries: true\n");
+        assert!(resolve(&flags(None), Some((&file, Path::new("/"))), None).unwrap().emulate_binaries);
+        assert!(!resolve(&flags(Some(false)), Some((&file, Path::new("/"))), None).unwrap().emulate_binaries);
+        let podman = Flags { engine: Some(EngineChoice::Podman), ..flags(Some(true)) };
+        assert!(matches!(resolve(&podman, None, None), Err(SpecError::EmulationNeedsMachine { engine: "podman" })));
     }
 
     #[test]

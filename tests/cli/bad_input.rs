@@ -116,7 +116,7 @@ fn a_mistyped_cluster_file() {
     assert_snapshot!(sandbox.run(&["up"]), @r"
     stderr:
     error: sandbar.yaml, line 4: unknown key `replicas`
-    hint: keys that can be there: engine, device, image, releases, ports, resources, labels, network, config, manifests
+    hint: keys that can be there: engine, device, emulateBinaries, image, releases, ports, resources, labels, network, config, manifests
     ----- exit code 2
     ");
     sandbox.write("other.yaml", &format!("{head}spec:\n  resources:\n    memory: lots\n"));

@@ -70,6 +70,7 @@ fn what_a_node_would_find_fits_the_contract() {
         cpu_millis: None,
         memory_bytes: None,
         hardware: None,
+        emulate_binaries: false,
         files: Vec::new(),
     };
     let printed = runtime().block_on(async {

@@ -272,6 +272,12 @@ fn what_cannot_play_a_device_is_said_before_anything_is_made() {
     error: fake could not run a node of arm64: it runs amd64
     ----- exit code 1
     ");
+    assert_snapshot!(sandbox.run(&["up", "--emulate-binaries", "--engine", "podman"]), @r"
+    stderr:
+    error: programs of another architecture are emulated in machines, but the engine that was asked for is podman
+    hint: `--engine machine` does it; containers run what their host does, where `qemu-user-static` is installed on it
+    ----- exit code 2
+    ");
     assert_eq!(sandbox.remains(), Vec::<String>::new());
     let machines = |arguments: &[&str]| {
         let output = sandbox.command(arguments).env("SANDBAR_ENGINE", "machine").output().unwrap();

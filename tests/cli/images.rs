@@ -65,7 +65,7 @@ fn images_that_cannot_be_loaded_are_refused_with_the_reason() {
     stderr:
     error: cannot load arm.tar
       because: image localhost/tiny:1 is for arm64, the node is amd64
-    hint: build it for the node: `podman build --platform linux/amd64 …`
+    hint: build it for the node: `podman build --platform linux/amd64 …`; a machine runs it, slowly, with `sandbar up --emulate-binaries --recreate`
     ----- exit code 1
     ");
     sandbox
@@ -83,9 +83,26 @@ fn images_that_cannot_be_loaded_are_refused_with_the_reason() {
     stderr:
     error: cannot load localhost/arm:1
       because: image localhost/arm:1 is for arm64, the node is amd64
-    hint: build it for the node: `podman build --platform linux/amd64 …`
+    hint: build it for the node: `podman build --platform linux/amd64 …`; a machine runs it, slowly, with `sandbar up --emulate-binaries --recreate`
     ----- exit code 1
     ");
+}
+
+#[test]
+fn a_node_that_emulates_another_architecture_takes_its_images() {
+    let sandbox = Sandbox::new();
+    let mut behaviour = sandbox.engine.behaviour().unwrap();
+    behaviour.node.emulated = vec!["arm64".to_owned()];
+    sandbox.engine.set_behaviour(&behaviour).unwrap();
+    sandbox.succeed(&["up"]);
+    std::fs::write(sandbox.path("arm.tar"), archive("arm64")).unwrap();
+    assert_snapshot!(sandbox.run(&["image", "load", "arm.tar"]), @r"
+    localhost/tiny:1: no layer moved
+    ----- exit code 0
+    ");
+    std::fs::write(sandbox.path("riscv.tar"), archive("riscv64")).unwrap();
+    let refused = sandbox.run(&["image", "load", "riscv.tar"]);
+    assert!(refused.contains("is for riscv64, the node is amd64"), "{refused}");
 }
 
 #[test]

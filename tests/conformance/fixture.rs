@@ -359,6 +359,7 @@ fn spec(name: &str) -> NodeSpec {
         cpu_millis: None,
         memory_bytes: None,
         hardware: None,
+        emulate_binaries: false,
         files: Vec::new(),
     }
 }

@@ -220,6 +220,7 @@ mod tests {
             cpu_millis: Some(1500),
             memory_bytes: Some(1 << 30),
             hardware: None,
+            emulate_binaries: false,
             files: vec![("/etc/sandbar/config.yaml".into(), 0o600, b"a: b\n".to_vec())],
         }
     }

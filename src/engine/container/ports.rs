@@ -88,6 +88,7 @@ mod tests {
             cpu_millis: None,
             memory_bytes: None,
             hardware: None,
+            emulate_binaries: false,
             files: Vec::new(),
             purpose: crate::engine::Purpose::Node,
         };

@@ -113,6 +113,8 @@ pub struct NodeBehaviour {
     pub kubernetes_version: String,
     /// Such as `amd64`.
     pub architecture: String,
+    /// Architectures whose programs it runs through an emulator.
+    pub emulated: Vec<String>,
     /// The components and when each is ready.
     pub components: Vec<Component>,
     /// Warnings of the status report, as the contract has them.
@@ -137,6 +139,14 @@ pub struct NodeBehaviour {
     pub clock_ahead_seconds: i64,
 }
 
+impl NodeBehaviour {
+    /// Its own architecture and those that it emulates.
+    #[must_use]
+    pub fn architectures(&self) -> Vec<String> {
+        [&self.architecture].into_iter().chain(&self.emulated).cloned().collect()
+    }
+}
+
 impl Default for NodeBehaviour {
     fn default() -> Self {
         let names =
@@ -146,6 +156,7 @@ impl Default for NodeBehaviour {
             version: "0.1.0".into(),
             kubernetes_version: "v1.37.2".into(),
             architecture: "amd64".into(),
+            emulated: Vec::new(),
             components: names.map(|name| Component { name: name.into(), ..Component::default() }).into(),
             warnings: Vec::new(),
             unhealthy: false,

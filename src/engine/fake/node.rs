@@ -99,7 +99,7 @@ pub(super) async fn sandbarctl(folder: &Folder, name: &str, run: &mut ProgramRun
             let mut archive = Vec::new();
             run.stdin.read_to_end(&mut archive).await?;
             let names = values(&arguments, "--name");
-            match store::NodeImages::import(folder, name, &archive, &names, &behaviour.node.architecture) {
+            match store::NodeImages::import(folder, name, &archive, &names, &behaviour.node.architectures()) {
                 Ok(report) => print_json(run, &json!({ "images": report })).await,
                 Err(words) => fail(run, 1, &words).await,
             }
@@ -126,10 +126,14 @@ async fn print_json(run: &mut ProgramRun, value: &Value) -> std::io::Result<i64>
 }
 
 fn version(node: &NodeBehaviour) -> Value {
-    json!({
+    let mut report = json!({
         "contractVersion": node.contract_version, "version": node.version,
         "kubernetesVersion": node.kubernetes_version, "architecture": node.architecture,
-    })
+    });
+    if !node.emulated.is_empty() {
+        report["emulated"] = json!(node.emulated);
+    }
+    report
 }
 
 /// Milliseconds since the node's start, and what the engine knows of it.

@@ -117,7 +117,7 @@ impl NodeImages {
         node: &str,
         archive: &[u8],
         names: &[String],
-        architecture: &str,
+        architectures: &[String],
     ) -> Result<Vec<Value>, String> {
         let mut all = Self::read(folder, node).map_err(|error| error.to_string())?;
         let mut report = Vec::new();
@@ -130,8 +130,8 @@ impl NodeImages {
         }
         for image in images {
             let found = image.architecture();
-            if found != architecture {
-                return Err(format!("image {} is for {found}, this node is {architecture}", image.id));
+            if !architectures.contains(&found) {
+                return Err(format!("image {} is for {found}, this node is {}", image.id, architectures[0]));
             }
             let (mut moved, mut present, mut bytes) = (0_u64, 0_u64, 0_u64);
             for layer in &image.layers {

@@ -19,6 +19,7 @@ fn spec(name: &str, port: u16) -> NodeSpec {
         cpu_millis: None,
         memory_bytes: None,
         hardware: None,
+        emulate_binaries: false,
         files: vec![("/etc/sandbar/config.yaml".into(), 0o644, b"sandbar:\n  clusterName: blue\n".to_vec())],
     }
 }

@@ -115,6 +115,9 @@ pub struct Boot {
     /// The board that it plays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Whether programs of another architecture run in it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub emulate_binaries: bool,
 }
 
 /// A file of a node.
@@ -232,9 +235,10 @@ mod tests {
             ssh: BootSsh { host_key: "key\n".to_owned(), authorized_keys: vec!["ssh-ed25519 AAAA".to_owned()] },
             network: BootNetwork::of_qemu(),
             model: None,
+            emulate_binaries: true,
         };
         let line = ToGuest::Boot(Box::new(boot)).line();
-        insta::assert_snapshot!(line, @r#"{"type":"boot","time":"2026-11-26T12:00:00.123456789Z","entropy":"AQID","hostname":"sandbar-a","files":[{"path":"/etc/sandbar/config.yaml","mode":384,"content":"YTogMQo="}],"environment":{"A":"b\nc"},"ssh":{"hostKey":"key\n","authorizedKeys":["ssh-ed25519 AAAA"]},"network":{"address":"10.0.2.15/24","gateway":"10.0.2.2","dns":"10.0.2.3"}}"#);
+        insta::assert_snapshot!(line, @r#"{"type":"boot","time":"2026-11-26T12:00:00.123456789Z","entropy":"AQID","hostname":"sandbar-a","files":[{"path":"/etc/sandbar/config.yaml","mode":384,"content":"YTogMQo="}],"environment":{"A":"b\nc"},"ssh":{"hostKey":"key\n","authorizedKeys":["ssh-ed25519 AAAA"]},"network":{"address":"10.0.2.15/24","gateway":"10.0.2.2","dns":"10.0.2.3"},"emulateBinaries":true}"#);
         assert_eq!(line.matches('\n').count(), 1);
         assert_eq!(ToGuest::Stop { grace_millis: 1500 }.line(), "{\"type\":\"stop\",\"graceMillis\":1500}\n");
     }

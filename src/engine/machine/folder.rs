@@ -52,6 +52,9 @@ pub struct MachineRecord {
     /// What more it is, where it plays a device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hardware: Option<Hardware>,
+    /// Whether programs of another architecture run in it.
+    #[serde(default)]
+    pub emulate_binaries: bool,
     /// Its labels.
     pub labels: Labels,
     /// Ports of this machine that lead to it.

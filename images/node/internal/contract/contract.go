@@ -27,6 +27,8 @@ type VersionReport struct {
 	KubernetesVersion string `json:"kubernetesVersion"`
 	// Architecture is Go's word for the node's, such as "amd64".
 	Architecture string `json:"architecture"`
+	// Emulated are architectures whose programs run there through an emulator; it has images for these, too.
+	Emulated []string `json:"emulated,omitempty"`
 }
 
 // Status is the report of a node's state.

@@ -212,11 +212,24 @@ func TestWrongCommandLines(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	code, stdout, _ := newNode(t).run("version", "--output", "json")
-	if code != 0 {
-		t.Errorf("got %d", code)
+	for facts, want := range map[string]string{
+		"":                         "",
+		`{"cgroup":"v2"}`:          "",
+		`{"emulated":["riscv64"]}`: `,"emulated":["riscv64"]`,
+	} {
+		n := newNode(t)
+		if facts != "" {
+			n.write(n.layout.HostInfo(), facts)
+		}
+		code, stdout, stderr := n.run("version", "--output", "json")
+		if code != 0 || stderr != "" {
+			t.Errorf("%q: got %d, %q", facts, code, stderr)
+		}
+		contracttest.Validate(t, "version.schema.json", []byte(stdout))
+		if strings.Contains(stdout, "emulated") != (want != "") || !strings.Contains(strings.Join(strings.Fields(stdout), ""), want) {
+			t.Errorf("%q: got %s, want %s in it", facts, stdout, want)
+		}
 	}
-	contracttest.Validate(t, "version.schema.json", []byte(stdout))
 }
 
 func TestHelp(t *testing.T) {

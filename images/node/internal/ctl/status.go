@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"sandbar.dev/node/internal/component"
 	"sandbar.dev/node/internal/config"
 	"sandbar.dev/node/internal/contract"
+	"sandbar.dev/node/internal/hostinfo"
 	"sandbar.dev/node/internal/initapi"
 	"sandbar.dev/node/internal/version"
 )
@@ -27,11 +29,28 @@ func runVersion(_ context.Context, env *Environment, arguments []string) error {
 		return err
 	}
 	report := version.Report()
+	emulated, err := emulatedThere(env.Layout.HostInfo())
+	if err != nil {
+		return err
+	}
+	report.Emulated = emulated
 	if format.json() {
 		return printJSON(env.Stdout, report)
 	}
 	return print(env.Stdout, "Sandbar %s, Kubernetes %s, %s, contract %d\n",
 		report.Version, report.KubernetesVersion, report.Architecture, report.ContractVersion)
+}
+
+// emulatedThere are the architectures that sandbar-init noted as emulated; none where it has noted nothing yet.
+func emulatedThere(path string) ([]string, error) {
+	facts, err := hostinfo.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return facts.Emulated, nil
 }
 
 func runStatus(ctx context.Context, env *Environment, arguments []string) error {

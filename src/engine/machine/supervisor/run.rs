@@ -187,6 +187,7 @@ impl Machine<'_> {
                 ..BootNetwork::of_qemu()
             },
             model: hardware.and_then(|hardware| hardware.model.clone()),
+            emulate_binaries: self.record.emulate_binaries,
         })))
     }
 
