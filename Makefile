@@ -14,6 +14,8 @@ FUZZ_TIME = 600
 
 # How many processes make soak kills.
 KILLS = 100
+# How often make power-cuts kills a machine.
+CUTS = 30
 
 # The engines that make test installs, and what leads to them; only the superuser may start a dockerd and an sshd of his own.
 REQUIRED_ENGINES = podman machine device $(if $(filter 0,$(shell id -u)),docker sshd)
@@ -117,6 +119,12 @@ soak: ## kill a hundred processes of a node, one after the other, and say how lo
 	@scripts/requirements.sh test
 	@$(MAKE) --no-print-directory image
 	@SANDBAR_TEST_REQUIRE=podman SANDBAR_TEST_KILLS=$(KILLS) cargo test --locked --test faults -- storm --nocapture
+
+.PHONY: power-cuts
+power-cuts: ## cut the power of a machine thirty times while it is written to, and count what is lost
+	@scripts/requirements.sh test
+	@$(MAKE) --no-print-directory machine-image
+	@SANDBAR_TEST_REQUIRE=machine SANDBAR_TEST_POWER_CUTS=$(CUTS) cargo test --locked --test machine -- --nocapture
 
 .PHONY: reproduce
 reproduce: ## build the node image and what machines start from twice and compare

@@ -11,19 +11,24 @@
 
 #[path = "support/machine_set.rs"]
 mod machine_set;
+#[path = "support/random.rs"]
+mod random;
 #[path = "support/required.rs"]
 mod required;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output};
+use std::process::{Command, ExitCode, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use random::Random;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
 /// The cluster.
@@ -34,6 +39,12 @@ const MACHINE: &str = "sandbar-machine";
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How long a command may take where everything is translated.
 const TIMEOUT: &str = "6m";
+
+/// How often the power is cut, unless somebody says.
+const CUTS: u64 = 1;
+
+/// How many writes are under way when it is.
+const WRITES: u64 = 1000;
 
 type Outcome<T = ()> = Result<T, String>;
 type Step = (&'static str, fn(&Suite) -> Outcome);
@@ -357,19 +368,54 @@ fn engine_image(suite: &Suite) -> Outcome {
 fn killed_qemu(suite: &Suite) -> Outcome {
     // The machine went on from a state a moment ago.
     suite.kubectl(&["create", "configmap", "acknowledged", "--from-literal=before=the-end"])?;
+    let cuts = std::env::var("SANDBAR_TEST_POWER_CUTS").map_or(Ok(CUTS), |cuts| cuts.parse());
+    let cuts: u64 = cuts.map_err(|error| format!("SANDBAR_TEST_POWER_CUTS: {error}"))?;
+    let mut random = Random::new();
+    let mut acknowledged = vec!["configmap/kept".to_owned(), "configmap/acknowledged".to_owned()];
+    let (begun, mut healed) = (Instant::now(), Duration::ZERO);
+    for cut in 0..cuts {
+        acknowledged.extend(cut_under_load(suite, cut, Duration::from_millis(1000 + random.below(4000)))?);
+        let cut_at = Instant::now();
+        suite.sandbar(&["up", CLUSTER, "--timeout", TIMEOUT])?;
+        healed = healed.max(cut_at.elapsed());
+        let there = suite.kubectl(&["get", "configmaps", "--output", "name"])?;
+        let lost = acknowledged.iter().filter(|name| !there.lines().any(|line| line == *name)).collect::<Vec<_>>();
+        assert!(lost.is_empty(), "cut {cut}: {lost:?} of {} were acknowledged and are gone", acknowledged.len());
+    }
+    assert!(acknowledged.len() as u64 > cuts, "hardly anything was written: {acknowledged:?}");
+    let took = begun.elapsed();
+    eprintln!(
+        "{cuts} power cuts in {took:.0?}, {} acknowledged writes, none lost, healed in {healed:.1?} at most",
+        acknowledged.len()
+    );
+    Ok(())
+}
+
+/// Kills QEMU that long after writes began, waits until its supervisor has started it again, and returns what was acknowledged
+/// before. The machine loses what it had not synced, as it does when its power is cut.
+fn cut_under_load(suite: &Suite, cut: u64, after: Duration) -> Outcome<Vec<String>> {
+    let words = |error: std::io::Error| error.to_string();
+    let object = |write| format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cut-{cut}-{write}\n---\n");
+    let (objects, answers) = (suite.path("writes.yaml"), suite.path("answers"));
+    std::fs::write(&objects, (0..WRITES).map(object).collect::<String>()).map_err(words)?;
     let before = suite.qemu()?;
-    kill(&before)?;
-    // Its supervisor starts it again.
+    let mut writes = suite.command(&["kubectl", "create", "--filename", "writes.yaml"]);
+    // In a group of its own: it would go on asking for a machine that is gone.
+    writes.stdout(std::fs::File::create(&answers).map_err(words)?).stderr(Stdio::null()).process_group(0);
+    let mut writes = writes.spawn().map_err(words)?;
+    std::thread::sleep(after);
+    let killed = kill(&before);
+    let group = i32::try_from(writes.id()).ok().and_then(Pid::from_raw).ok_or("no process")?;
+    let ended = kill_process_group(group, Signal::KILL).map_err(|error| error.to_string());
+    writes.wait().map_err(words)?;
+    killed.and(ended)?;
     let begun = Instant::now();
     while suite.qemu().is_ok_and(|now| now == before) || suite.qemu().is_err() {
         assert!(begun.elapsed() < PATIENCE, "it was not started again");
         std::thread::sleep(Duration::from_millis(50));
     }
-    suite.sandbar(&["up", CLUSTER, "--timeout", TIMEOUT])?;
-    for name in ["kept", "acknowledged"] {
-        suite.kubectl(&["get", "configmap", name])?;
-    }
-    Ok(())
+    let answers = std::fs::read_to_string(answers).map_err(words)?;
+    Ok(answers.lines().filter_map(|line| Some(line.strip_suffix(" created")?.to_owned())).collect())
 }
 
 fn stop_and_start(suite: &Suite) -> Outcome {
