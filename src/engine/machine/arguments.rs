@@ -109,7 +109,8 @@ impl Accelerator {
 
     fn argument(self) -> String {
         match self {
-            // A thread for each of the guest's cores, and room for the translation of the whole node, which is 150 MB.
+            // A thread for each of the guest's cores, and room for the translation of the whole node, which is 0.48 GiB when
+            // it is healthy: half of that would be emptied on the way there.
             Self::Tcg => "tcg,thread=multi,tb-size=512".to_owned(),
             other => other.name().to_owned(),
         }
