@@ -20,6 +20,7 @@ mod lost;
 mod make;
 mod ours;
 mod ports;
+mod remove;
 mod run;
 mod save;
 mod service;

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Trial;
 use sandbar::engine::container::{ConnectOptions, ContainerEngine, EngineChoice};
-use sandbar::engine::{Engine, EngineError, ExecRequest, NodeSpec, NodeState, ResourceKind, RunState};
+use sandbar::engine::{Engine, EngineError, ExecRequest, LABEL_CLUSTER, NodeSpec, NodeState, ResourceKind, RunState};
 use sandbar::env::Env;
 use sandbar::platform::look::{Look, look};
 use tokio::io::AsyncReadExt;
 
 use crate::dockerd::Dockerd;
 use crate::fixture::{Scene, Subject, forward, listener, run_program};
-use crate::image;
+use crate::image::{self, IMAGE};
 use crate::trial;
 
 /// For one engine.
@@ -30,10 +30,11 @@ pub fn trials(engine: &str, subject: Option<&Arc<Subject>>) -> Vec<Trial> {
         all.extend(all![
             notices_the_end_of_its_service,
             notices_the_end_of_a_node_that_nobody_told_it,
+            removes_the_volume_that_podman_made_for_a_node,
             outlives_its_service
         ]);
     } else {
-        all.extend(all![outlives_its_daemon, starts_again_what_lost_its_shim]);
+        all.extend(all![makes_a_lost_volume_anew_as_its_own, outlives_its_daemon, starts_again_what_lost_its_shim]);
     }
     all
 }
@@ -221,6 +222,40 @@ async fn notices_the_end_of_a_node_that_nobody_told_it(scene: &Scene<'_>) -> Res
     scene.engine.remove(&ResourceKind::Node, &name).await?;
     ensure!(scene.engine.inspect_node(&name).await?.is_none(), "it is removed");
     ensure!(look(Ipv4Addr::LOCALHOST.into(), port) == Look::Free, "and its port is free");
+    Ok(())
+}
+
+/// A volume that goes while Podman makes the node is made anew with the node, as nobody's: it goes with the node. One that
+/// was there before is somebody's.
+async fn removes_the_volume_that_podman_made_for_a_node(scene: &Scene<'_>) -> Result<()> {
+    let create = |name: &str| {
+        let label = format!("{LABEL_CLUSTER}={name}");
+        let volume = format!("{name}:/var/lib/sandbar");
+        scene.client(&["create", "--name", name, "--label", &label, "--volume", &volume, IMAGE])
+    };
+    let volumes = || scene.client(&["volume", "ls", "--format", "{{.Name}}"]);
+    let name = scene.name();
+    create(&name)?;
+    ensure!(volumes()?.contains(&name), "Podman made the volume");
+    scene.engine.remove(&ResourceKind::Node, &name).await?;
+    ensure!(!volumes()?.contains(&name), "the volume is left");
+
+    let name = scene.name();
+    scene.make_foreign(&ResourceKind::Volume, &name)?;
+    create(&name)?;
+    scene.engine.remove(&ResourceKind::Node, &name).await?;
+    ensure!(scene.engine.inspect_node(&name).await?.is_none(), "the node is left");
+    ensure!(volumes()?.contains(&name), "somebody's volume is gone");
+    Ok(())
+}
+
+/// Docker makes a volume that is not there together with a node as well, and gives it the labels that it was told.
+async fn makes_a_lost_volume_anew_as_its_own(scene: &Scene<'_>) -> Result<()> {
+    let name = scene.name();
+    scene.create(&scene.spec(&name)).await?;
+    let format = "{{range .HostConfig.Mounts}}{{index .VolumeOptions.Labels \"dev.sandbar.cluster\"}}{{end}}";
+    let label = scene.client(&["inspect", "--format", format, &name])?;
+    ensure!(Some(&label) == scene.spec(&name).labels.get(LABEL_CLUSTER), "{label:?}");
     Ok(())
 }
 

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount, MountType, PortBinding,
-    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount, MountType,
+    MountVolumeOptions, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 use serde_json::{Value, json};
 
@@ -141,6 +141,11 @@ pub(super) fn docker(spec: &NodeSpec, limits: &[Limit], security: HostConfig) ->
                 typ: Some(MountType::VOLUME),
                 source: Some(spec.name.clone()),
                 target: Some(VOLUME.into()),
+                // It is there, but for one that is removed at this moment, and that would come back as nobody's.
+                volume_options: Some(MountVolumeOptions {
+                    labels: Some(spec.labels.clone().into_iter().collect()),
+                    ..MountVolumeOptions::default()
+                }),
                 ..Mount::default()
             }]),
             tmpfs: Some(in_memory.into()),

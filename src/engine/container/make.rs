@@ -53,7 +53,7 @@ impl ContainerEngine {
         let name = spec.name.as_str();
         check_ours(self.attempt("create the node", "node", name), &spec.labels)?;
         let files = create::archive(spec)?;
-        // Both engines would make a missing volume by themselves, without our labels.
+        // Both engines would make a missing volume by themselves, Podman without our labels.
         let (network, volume) = tokio::try_join!(self.network_labels(name), self.volume_labels(name))?;
         let needed = [("network", network), ("volume", volume)];
         for (what, labels) in needed.into_iter().skip(usize::from(spec.purpose != Purpose::Node)) {

@@ -21,6 +21,16 @@ pub(super) struct Container {
     host_config: HostConfig,
     #[serde(default)]
     network_settings: NetworkSettings,
+    #[serde(default, deserialize_with = "or_default")]
+    mounts: Vec<Mounted>,
+}
+
+/// Something of a container's mounts; only volumes have names.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Mounted {
+    #[serde(default)]
+    name: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,6 +81,17 @@ struct Network {
     address: String,
 }
 
+/// Answer of Podman's `GET /libpod/volumes/NAME/json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Volume {
+    created_at: String,
+    #[serde(default, deserialize_with = "or_default")]
+    labels: Labels,
+    #[serde(default, deserialize_with = "or_default")]
+    options: BTreeMap<String, String>,
+}
+
 /// One of `GET /containers/json`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -107,6 +128,16 @@ impl Container {
         self.state.status == "paused"
     }
 
+    /// When it was made, if the engine says so in the usual form.
+    pub fn made(&self) -> Option<jiff::Timestamp> {
+        self.created.parse().ok()
+    }
+
+    /// Whether it has that volume.
+    pub fn mounts(&self, volume: &str) -> bool {
+        self.mounts.iter().any(|mounted| mounted.name == volume)
+    }
+
     /// Number of its first process, if it runs or ends as far as the engine knows.
     pub fn process(&self) -> Option<i64> {
         (["running", "stopping"].contains(&self.state.status.as_str()) && self.state.pid > 0).then_some(self.state.pid)
@@ -138,6 +169,18 @@ impl Container {
             address: self.network_settings.address(),
             kept: None,
         }
+    }
+}
+
+impl Volume {
+    /// When it was made, if the engine says so in the usual form.
+    pub fn made(&self) -> Option<jiff::Timestamp> {
+        self.created_at.parse().ok()
+    }
+
+    /// Whether nobody said anything of it.
+    pub fn is_nobodys(&self) -> bool {
+        self.labels.is_empty() && self.options.is_empty()
     }
 }
 

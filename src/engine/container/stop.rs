@@ -1,4 +1,4 @@
-//! Nodes are stopped, killed, paused; what is there is removed.
+//! Nodes are stopped, killed, paused.
 
 use std::time::Duration;
 
@@ -6,8 +6,7 @@ use bollard::query_parameters as query;
 
 use super::ContainerEngine;
 use super::call::{QUICK, SLOW};
-use super::ours::{foreign, is_ours};
-use crate::engine::{EngineError, ResourceKind};
+use crate::engine::EngineError;
 
 impl ContainerEngine {
     pub(super) async fn stop(&self, name: &str, grace: Duration) -> Result<(), EngineError> {
@@ -57,59 +56,5 @@ impl ContainerEngine {
     pub(super) async fn unpause(&self, name: &str) -> Result<(), EngineError> {
         let attempt = self.attempt("unpause the node", "node", name);
         self.with_node(QUICK, attempt, |id| async move { self.docker().unpause_container(&id).await }).await
-    }
-
-    pub(super) async fn remove_ours(&self, kind: &ResourceKind, name: &str) -> Result<(), EngineError> {
-        let (what, operation) = match kind {
-            ResourceKind::Node => ("node", "remove the node"),
-            ResourceKind::Volume => ("volume", "remove the volume"),
-            ResourceKind::Network => ("network", "remove the network"),
-        };
-        let attempt = self.attempt(operation, what, name);
-        if let (ResourceKind::Node, Some(line)) = (kind, &self.inner.line) {
-            line.cancel(name).await;
-        }
-        let labels = match kind {
-            ResourceKind::Node => self.container(name).await?.map(|container| container.labels().clone()),
-            ResourceKind::Volume => self.volume_labels(name).await?,
-            ResourceKind::Network => self.network_labels(name).await?,
-        };
-        match labels {
-            None => return Ok(()),
-            Some(labels) if !is_ours(&labels) => return Err(foreign(what, name)),
-            Some(_) => {}
-        }
-        let removed = match kind {
-            ResourceKind::Node => {
-                // Podman waits ten seconds for a container that it removes by force; its end is meant here.
-                match self.kill(name, "SIGKILL").await {
-                    Ok(()) | Err(EngineError::NotRunning { .. } | EngineError::NotFound { .. }) => {}
-                    Err(error @ (EngineError::Unreachable { .. } | EngineError::Foreign { .. })) => return Err(error),
-                    Err(error) => tracing::debug!(%error, name, "not killed before its removal"),
-                }
-                let options = query::RemoveContainerOptionsBuilder::new().force(true).build();
-                let call = |id: String| {
-                    let options = options.clone();
-                    async move { self.docker().remove_container(&id, Some(options)).await }
-                };
-                let mut removed = self.with_node(SLOW, attempt, call).await;
-                if let Err(error @ EngineError::Refused { .. }) = &removed {
-                    // Podman waits five seconds for the word of a monitor that was killed, complains, and then knows.
-                    tracing::debug!(%error, name, "removed once more");
-                    removed = self.with_node(SLOW, attempt, call).await;
-                }
-                self.forget(name);
-                removed
-            }
-            ResourceKind::Volume => {
-                let call = self.docker().remove_volume(name, None::<query::RemoveVolumeOptions>);
-                self.within(QUICK, attempt, call).await
-            }
-            ResourceKind::Network => self.within(QUICK, attempt, self.docker().remove_network(name)).await,
-        };
-        match removed {
-            Err(EngineError::NotFound { .. }) => Ok(()),
-            result => result,
-        }
     }
 }
