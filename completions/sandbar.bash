@@ -3235,7 +3235,7 @@ _sandbar() {
             return 0
             ;;
         sandbar__subcmd__up)
-            opts="-p -l -f -o -q -v -y -h -V --device --emulate-binaries --node-image --api-port --http-port --https-port --port --listen-address --cpus --memory --label --cluster-network --service-network --config --manifest --recreate --ttl --ephemeral --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
+            opts="-p -l -f -o -q -v -y -h -V --device --emulate-binaries --cold --node-image --api-port --http-port --https-port --port --listen-address --cpus --memory --label --cluster-network --service-network --config --manifest --recreate --ttl --ephemeral --file --engine --output --events --quiet --verbose --yes --timeout --kubeconfig --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

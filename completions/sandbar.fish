@@ -120,6 +120,7 @@ name\t'Names alone, one a line'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l events -d 'Form of the progress on stderr' -r -f -a "json\t'For programs: one JSON object a line on stderr'"
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l timeout -d 'How long to wait, such as 90s or 5m; 2m where it is left out' -r
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l kubeconfig -d 'Kubeconfig to use in place of KUBECONFIG and ~/.kube/config' -r -F
+complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l cold -d 'Start a new machine from nothing, also where the state of one of its kind is kept, and keep none'
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l recreate -d 'Make the node anew, with other settings or another image; the cluster\'s data stay'
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -l ephemeral -d 'Make a new cluster for one command, and remove it afterwards, whatever happens'
 complete -c sandbar -n "__fish_sandbar_using_subcommand up" -s q -l quiet -d 'Nothing but results and errors'

@@ -42,6 +42,12 @@ pub(super) struct Args {
     /// cluster that has it keeps it; `--emulate-binaries=false` takes it back.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
     emulate_binaries: Option<bool>,
+    /// Start a new machine from nothing, also where the state of one of its kind is kept, and keep none
+    ///
+    /// A machine that is emulated starts from a copy of the state that the first of its kind had before it was anybody's: several
+    /// seconds sooner. This is for those who want to see all of a start.
+    #[arg(long)]
+    cold: bool,
     /// Node image: one in the engine's store or in a registry, or an archive [default: the one of this version]
     ///
     /// An archive is a path: it begins with `.` or `/`, or ends with `.tar`, `.tar.gz`, `.tgz` or `.tar.zst`; a folder in OCI
@@ -122,6 +128,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         engine: context.settings.engine,
         device,
         emulate_binaries: args.emulate_binaries,
+        cold: args.cold,
         image: args.node_image.map(|image| image.below(&context.folder)),
         listen_address: args.listen_address,
         api_port: args.api_port,

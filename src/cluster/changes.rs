@@ -33,7 +33,8 @@ pub(super) fn changes(record: &Record, spec: &ClusterSpec, files: &BTreeMap<Stri
     let old = effective(&record.spec, record.ports, record.networks);
     let new = effective(spec, record.ports, record.networks);
     let mut changes = old.changes(&new);
-    changes.retain(|change| change.key != "engine" && !is_file(&change.key));
+    // Of how its machine first started, nothing is left.
+    changes.retain(|change| change.key != "engine" && change.key != "cold" && !is_file(&change.key));
     let paths: BTreeSet<&String> = record.files.keys().chain(files.keys()).collect();
     changes.extend(paths.into_iter().filter(|path| record.files.get(*path) != files.get(*path)).map(|path| Change {
         key: path.clone(),

@@ -103,6 +103,7 @@ pub(super) fn node_spec(
         memory_bytes: spec.memory.as_ref().or(device.map(|device| &device.memory.default)).map(Memory::bytes),
         hardware: device.map(hardware),
         emulate_binaries: spec.emulate_binaries,
+        cold: spec.cold,
         files,
     }
 }

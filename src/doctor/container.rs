@@ -96,6 +96,7 @@ async fn run(
         memory_bytes: spec.memory.as_ref().map(crate::spec::Memory::bytes),
         hardware: None,
         emulate_binaries: false,
+        cold: false,
         files: Vec::new(),
     };
     go_on()?;

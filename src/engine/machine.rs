@@ -21,6 +21,7 @@ mod random;
 pub mod speed;
 pub mod ssh;
 pub mod supervisor;
+mod template;
 pub mod wire;
 
 use std::collections::HashMap;
@@ -246,7 +247,7 @@ impl MachineEngine {
         let run = self.run_state(&record).await?;
         let address = (run == RunState::Running).then(|| control::GUEST.into());
         let stands = matches!(run, RunState::Created | RunState::Exited { .. });
-        let kept = stands.then(|| kept::summary(&self.folder(&record.name))).flatten();
+        let kept = stands.then(|| kept::summary(&self.folder(&record.name).kept())).flatten();
         Ok(NodeState {
             name: record.name,
             labels: record.labels,
@@ -382,7 +383,8 @@ impl Engine for MachineEngine {
         let set = self.set(&spec.image, architecture)?.ok_or_else(|| missing("image", &spec.image))?;
         let folder = self.folder(name);
         let failed = |error: io::Error| refused(operation, error);
-        if !folder.disk().exists() {
+        let untouched = !folder.disk().exists();
+        if untouched {
             let size = hardware.map_or(DISK, |hardware| hardware.disk_bytes);
             overlay::create(&folder.disk(), size, &set.data(), Format::Raw).map_err(failed)?;
         }
@@ -402,6 +404,8 @@ impl Engine for MachineEngine {
             architecture: set.manifest.architecture,
             hardware: spec.hardware.clone(),
             emulate_binaries: spec.emulate_binaries,
+            cold: spec.cold,
+            untouched,
             labels: spec.labels.clone(),
             ports: spec.ports.clone(),
             environment: spec.environment.clone(),
@@ -473,7 +477,7 @@ impl Engine for MachineEngine {
         let channel = folder.supervisor(self.inner.platform).map_err(|error| refused(operation, error))?;
         let away = || Keeping::Refused { reason: "its supervisor went away".to_owned() };
         match wire::call(self.inner.platform, &channel, &Request::Keep, 2 * SAVE).await {
-            Ok(_) => Ok(kept::summary(&folder).map_or_else(away, Keeping::Kept)),
+            Ok(_) => Ok(kept::summary(&folder.kept()).map_or_else(away, Keeping::Kept)),
             Err(CallError::Failed(reason)) => Ok(Keeping::Refused { reason }),
             Err(CallError::Absent(_) | CallError::Gone | CallError::Taken(_)) => Ok(away()),
             Err(CallError::TimedOut(after)) => Err(timed_out(operation, after)),
@@ -486,7 +490,7 @@ impl Engine for MachineEngine {
         self.reach_node(name).await?;
         let grace_millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         if self.ask(name, &Request::Stop { grace_millis }, grace + START).await?.is_none() {
-            let discarded = kept::discard(&self.folder(name), self.inner.platform);
+            let discarded = kept::discard(&self.folder(name).kept(), self.inner.platform);
             discarded.map_err(|error| refused("drop the machine's kept state", error))?;
         }
         Ok(())
@@ -545,7 +549,7 @@ impl Engine for MachineEngine {
                     Ok(()) | Err(EngineError::NotRunning { .. } | EngineError::NotFound { .. }) => {}
                     Err(error) => return Err(error),
                 }
-                kept::discard(&folder, self.inner.platform).map_err(failed)?;
+                kept::discard(&folder.kept(), self.inner.platform).map_err(failed)?;
                 for file in [folder.node(), folder.console(), folder.node_log(), folder.log(), folder.keys()] {
                     folder::remove(&file).map_err(failed)?;
                 }
@@ -577,7 +581,7 @@ impl Engine for MachineEngine {
                 Ok(Some(serde_json::json!({
                     "machine": serde_json::to_value(record).map_err(failed)?,
                     "status": serde_json::to_value(status).map_err(failed)?,
-                    "kept": serde_json::to_value(kept::read(&self.folder(name)).ok()).map_err(failed)?,
+                    "kept": serde_json::to_value(kept::read(&self.folder(name).kept()).ok()).map_err(failed)?,
                 })))
             }
             _ => Ok(self.owned(kind, name)?.map(|labels| serde_json::json!({ "labels": labels }))),
@@ -684,7 +688,10 @@ impl Engine for MachineEngine {
         let status = self.ask(name, &Request::Status, QUICK).await?;
         let status = status.filter(|status| !matches!(status.state, State::Ended { .. }));
         let accelerator = status.as_ref().and_then(|status| status.accelerator);
-        let expected = self.speeds().whole_start(self.kind(&record)).filter(|_| accelerator == Some(Accelerator::Tcg));
+        // What is known is how long it takes from nothing.
+        let shorter = status.iter().flat_map(|status| &status.phases).any(|(name, _)| name == "template");
+        let expected = self.speeds().whole_start(self.kind(&record));
+        let expected = expected.filter(|_| accelerator == Some(Accelerator::Tcg) && !shorter);
         let console =
             log::last_line(&self.folder(name).console()).map_err(|error| refused("read its console", error))?;
         Ok(Some(MachineReport {

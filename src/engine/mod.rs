@@ -144,6 +144,8 @@ pub struct NodeSpec {
     pub hardware: Option<Hardware>,
     /// Whether programs of another architecture run in it; only machines can.
     pub emulate_binaries: bool,
+    /// Whether its first start is from nothing, even where the state of a machine of its kind is kept; only machines keep any.
+    pub cold: bool,
     /// Files to place before the first start: path inside, mode, content.
     pub files: Vec<(PathBuf, u32, Vec<u8>)>,
 }

@@ -109,6 +109,7 @@ impl Scene {
             memory_bytes: None,
             hardware: None,
             emulate_binaries: false,
+            cold: false,
             files: Vec::new(),
         };
         engine.create_node(&spec).await.unwrap();

@@ -79,6 +79,9 @@ pub struct ClusterSpec {
     /// Whether programs of another architecture run in it, through an emulator in its machine.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub emulate_binaries: bool,
+    /// Whether its machine is first started from nothing, even where the state of one of its kind is kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cold: bool,
     /// The node image.
     pub image: NodeImage,
     /// Address on the host at which its ports are.
@@ -116,6 +119,7 @@ impl ClusterSpec {
             engine: EngineChoice::Auto,
             device: None,
             emulate_binaries: false,
+            cold: false,
             image: NodeImage::default(),
             listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             api_port: None,

@@ -21,6 +21,8 @@ pub struct Flags {
     pub device: Option<Box<Device>>,
     /// `--emulate-binaries`
     pub emulate_binaries: Option<bool>,
+    /// `--cold`
+    pub cold: bool,
     /// `--node-image`, its path absolute
     pub image: Option<NodeImage>,
     /// `--listen-address`
@@ -206,6 +208,7 @@ fn apply(flags: &Flags, spec: &mut ClusterSpec) {
     set(&mut spec.engine, flags.engine.as_ref());
     fill(&mut spec.device, flags.device.as_ref());
     set(&mut spec.emulate_binaries, flags.emulate_binaries.as_ref());
+    spec.cold = flags.cold;
     set(&mut spec.image, flags.image.as_ref());
     set(&mut spec.listen_address, flags.listen_address.as_ref());
     fill(&mut spec.api_port, flags.api_port.as_ref());

@@ -71,6 +71,7 @@ fn what_a_node_would_find_fits_the_contract() {
         memory_bytes: None,
         hardware: None,
         emulate_binaries: false,
+        cold: false,
         files: Vec::new(),
     };
     let printed = runtime().block_on(async {

@@ -360,6 +360,7 @@ fn spec(name: &str) -> NodeSpec {
         memory_bytes: None,
         hardware: None,
         emulate_binaries: false,
+        cold: false,
         files: Vec::new(),
     }
 }

@@ -226,6 +226,7 @@ mod tests {
             memory_bytes: Some(1 << 30),
             hardware: None,
             emulate_binaries: false,
+            cold: false,
             files: vec![("/etc/sandbar/config.yaml".into(), 0o600, b"a: b\n".to_vec())],
         }
     }

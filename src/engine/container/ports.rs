@@ -89,6 +89,7 @@ mod tests {
             memory_bytes: None,
             hardware: None,
             emulate_binaries: false,
+            cold: false,
             files: Vec::new(),
             purpose: crate::engine::Purpose::Node,
         };

@@ -20,6 +20,7 @@ fn spec(name: &str, port: u16) -> NodeSpec {
         memory_bytes: None,
         hardware: None,
         emulate_binaries: false,
+        cold: false,
         files: vec![("/etc/sandbar/config.yaml".into(), 0o644, b"sandbar:\n  clusterName: blue\n".to_vec())],
     }
 }

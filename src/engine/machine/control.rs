@@ -20,7 +20,10 @@ pub const LOG_PORT: &str = "dev.sandbar.log";
 pub const GUEST: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 0, 2, 15);
 
 /// The version of these messages that this program speaks.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// The first version in which a machine can wait for its identity.
+pub const PARKS: u32 = 2;
 
 /// Bytes of randomness that a guest gets with each boot and each restore.
 pub const ENTROPY: usize = 64;
@@ -47,6 +50,12 @@ pub enum FromGuest {
     },
     /// Programs can be run in it.
     Ready {
+        /// Milliseconds since power-on.
+        #[serde(default)]
+        millis: u64,
+    },
+    /// It has come as far as it can without an identity, and waits for it.
+    Parked {
         /// Milliseconds since power-on.
         #[serde(default)]
         millis: u64,
@@ -79,13 +88,10 @@ pub enum FromGuest {
 pub enum ToGuest {
     /// What it is, once after [`FromGuest::Hello`].
     Boot(Box<Boot>),
+    /// Whose it is, once after [`FromGuest::Parked`].
+    Identity(Box<Identity>),
     /// What time it is, after a restore or after this machine has slept.
-    Clock {
-        /// Now.
-        time: Timestamp,
-        /// Fresh randomness, base64.
-        entropy: String,
-    },
+    Clock(Moment),
     /// It is to stop and to power off.
     #[serde(rename_all = "camelCase")]
     Stop {
@@ -98,18 +104,11 @@ pub enum ToGuest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Boot {
-    /// Now.
-    pub time: Timestamp,
-    /// Fresh randomness, base64.
-    pub entropy: String,
-    /// Its name.
-    pub hostname: String,
-    /// Files to place before the node starts.
-    pub files: Vec<BootFile>,
+    /// Whose it is; none where it is to wait for that.
+    #[serde(flatten)]
+    pub whose: Whose,
     /// Environment of the node's first process.
     pub environment: BTreeMap<String, String>,
-    /// How its SSH server proves what it is, and whom it lets in.
-    pub ssh: BootSsh,
     /// Its network.
     pub network: BootNetwork,
     /// The board that it plays.
@@ -118,6 +117,45 @@ pub struct Boot {
     /// Whether programs of another architecture run in it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub emulate_binaries: bool,
+}
+
+/// Whose a machine is that is switched on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Whose {
+    /// That of a cluster.
+    Known(Identity),
+    /// Nobody's yet.
+    Nobodys {
+        /// Always true: it is to wait for its identity.
+        park: bool,
+        /// Now, and randomness.
+        #[serde(flatten)]
+        moment: Moment,
+    },
+}
+
+/// The time, and randomness that nobody else gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Moment {
+    /// Now.
+    pub time: Timestamp,
+    /// Fresh randomness, base64.
+    pub entropy: String,
+}
+
+/// What makes a machine somebody's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Identity {
+    /// Now, and randomness.
+    #[serde(flatten)]
+    pub moment: Moment,
+    /// Its name.
+    pub hostname: String,
+    /// Files to place before the node starts.
+    pub files: Vec<BootFile>,
+    /// How its SSH server proves what it is, and whom it lets in.
+    pub ssh: BootSsh,
 }
 
 /// A file of a node.
@@ -202,7 +240,7 @@ mod tests {
 
     #[test]
     fn lines_of_a_guest_are_understood_or_passed_over() {
-        let cases: [(&str, Option<FromGuest>); 8] = [
+        let cases: [(&str, Option<FromGuest>); 9] = [
             (
                 r#"{"type":"hello","version":1,"sandbar":"0.1.0"}"#,
                 Some(FromGuest::Hello { version: 1, sandbar: "0.1.0".to_owned() }),
@@ -211,6 +249,7 @@ mod tests {
                 r#"{"type":"phase","name":"disks","millis":812,"more":[]}"#,
                 Some(FromGuest::Phase { name: "disks".to_owned(), millis: 812 }),
             ),
+            (r#"{"type":"parked","millis":4100}"#, Some(FromGuest::Parked { millis: 4100 })),
             (r#"{"type":"clockSet"}"#, Some(FromGuest::ClockSet)),
             (r#"{"type":"stopped"}"#, Some(FromGuest::Stopped)),
             (r#"{"type":"sings","song":7}"#, Some(FromGuest::Unknown)),
@@ -226,19 +265,27 @@ mod tests {
     #[test]
     fn a_guest_is_told_in_one_line() {
         let time: Timestamp = "2026-11-26T12:00:00.123456789Z".parse().unwrap();
-        let boot = Boot {
-            time,
-            entropy: entropy(&[1, 2, 3]),
+        let moment = Moment { time, entropy: entropy(&[1, 2, 3]) };
+        let identity = Identity {
+            moment: moment.clone(),
             hostname: "sandbar-a".to_owned(),
             files: vec![BootFile::new("/etc/sandbar/config.yaml".to_owned(), 0o600, b"a: 1\n")],
-            environment: BTreeMap::from([("A".to_owned(), "b\nc".to_owned())]),
             ssh: BootSsh { host_key: "key\n".to_owned(), authorized_keys: vec!["ssh-ed25519 AAAA".to_owned()] },
+        };
+        let boot = Boot {
+            whose: Whose::Known(identity.clone()),
+            environment: BTreeMap::from([("A".to_owned(), "b\nc".to_owned())]),
             network: BootNetwork::of_qemu(),
             model: None,
             emulate_binaries: true,
         };
+        let parked = Boot { whose: Whose::Nobodys { park: true, moment }, ..boot.clone() };
+        let line = ToGuest::Boot(Box::new(parked)).line();
+        insta::assert_snapshot!(line, @r#"{"type":"boot","park":true,"time":"2026-11-26T12:00:00.123456789Z","entropy":"AQID","environment":{"A":"b\nc"},"network":{"address":"10.0.2.15/24","gateway":"10.0.2.2","dns":"10.0.2.3"},"emulateBinaries":true}"#);
+        let line = ToGuest::Identity(Box::new(identity)).line();
+        insta::assert_snapshot!(line, @r#"{"type":"identity","time":"2026-11-26T12:00:00.123456789Z","entropy":"AQID","hostname":"sandbar-a","files":[{"path":"/etc/sandbar/config.yaml","mode":384,"content":"YTogMQo="}],"ssh":{"hostKey":"key\n","authorizedKeys":["ssh-ed25519 AAAA"]}}"#);
         let line = ToGuest::Boot(Box::new(boot)).line();
-        insta::assert_snapshot!(line, @r#"{"type":"boot","time":"2026-11-26T12:00:00.123456789Z","entropy":"AQID","hostname":"sandbar-a","files":[{"path":"/etc/sandbar/config.yaml","mode":384,"content":"YTogMQo="}],"environment":{"A":"b\nc"},"ssh":{"hostKey":"key\n","authorizedKeys":["ssh-ed25519 AAAA"]},"network":{"address":"10.0.2.15/24","gateway":"10.0.2.2","dns":"10.0.2.3"},"emulateBinaries":true}"#);
+        insta::assert_snapshot!(line, @r#"{"type":"boot","time":"2026-11-26T12:00:00.123456789Z","entropy":"AQID","hostname":"sandbar-a","files":[{"path":"/etc/sandbar/config.yaml","mode":384,"content":"YTogMQo="}],"ssh":{"hostKey":"key\n","authorizedKeys":["ssh-ed25519 AAAA"]},"environment":{"A":"b\nc"},"network":{"address":"10.0.2.15/24","gateway":"10.0.2.2","dns":"10.0.2.3"},"emulateBinaries":true}"#);
         assert_eq!(line.matches('\n').count(), 1);
         assert_eq!(ToGuest::Stop { grace_millis: 1500 }.line(), "{\"type\":\"stop\",\"graceMillis\":1500}\n");
     }

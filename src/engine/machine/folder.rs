@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::arguments::{Accelerator, Architecture};
 use super::control::BootFile;
+use super::kept::Files;
 use crate::engine::{Hardware, Labels, PortForward};
 use crate::platform::{Channel, Platform};
 use crate::store::write_atomic;
@@ -55,6 +56,12 @@ pub struct MachineRecord {
     /// Whether programs of another architecture run in it.
     #[serde(default)]
     pub emulate_binaries: bool,
+    /// Whether it is switched on from nothing, even where a state of its kind is kept.
+    #[serde(default)]
+    pub cold: bool,
+    /// Whether nothing was ever written to its disk.
+    #[serde(default)]
+    pub untouched: bool,
     /// Its labels.
     pub labels: Labels,
     /// Ports of this machine that lead to it.
@@ -176,14 +183,8 @@ impl MachineFolder {
 
     /// The state that it was stopped with.
     #[must_use]
-    pub fn kept_state(&self) -> PathBuf {
-        self.data.join("kept.state")
-    }
-
-    /// Of what that state is.
-    #[must_use]
-    pub fn kept_key(&self) -> PathBuf {
-        self.data.join("kept.json")
+    pub fn kept(&self) -> Files {
+        Files { key: self.data.join("kept.json"), state: self.data.join("kept.state"), disk: self.disk() }
     }
 
     /// What its serial console showed.

@@ -125,6 +125,12 @@ impl ImageSet {
         self.folder.join("data.img")
     }
 
+    /// States of machines that were started from it and were nobody's yet.
+    #[must_use]
+    pub fn templates(&self) -> PathBuf {
+        self.folder.join("templates")
+    }
+
     /// What an engine says of an image.
     #[must_use]
     pub fn info(&self) -> ImageInfo {

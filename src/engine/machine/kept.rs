@@ -1,22 +1,23 @@
 //! The state of a machine that was stopped as it ran: of what it is, whether it still fits, and when it is void.
 //!
-//! It is two files in the machine's folder: `kept.state`, QEMU's migration stream with the guest's memory, and `kept.json`, the
+//! It is two files beside the disk that it is of ([`Files`]): QEMU's migration stream with the guest's memory, and the
 //! key that says of what it is. The key is written last, when all else is on the disk.
 //!
-//! A state is good for one run. Until the guest runs on nothing writes to the machine's disk, so that a start that is killed is
+//! The state of a machine that is somebody's is good for one run. Until the guest runs on nothing writes to the machine's disk, so that a start that is killed is
 //! tried again from the same state; right before the guest runs on, the key is taken away, for good, since from then on the disk
 //! is ahead of the state, and restoring it would damage what was written since. So the disk needs no overlay of its own, its
-//! chain never grows, and random numbers are never given out twice.
+//! chain never grows, and random numbers are never given out twice. That of a machine which is nobody's yet is good for as many
+//! as are started from copies of its disk ([`super::template`]).
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Accelerator;
-use super::folder::{self, MachineFolder};
+use super::folder;
 use crate::engine::Kept;
 use crate::platform::Platform;
 
@@ -27,6 +28,17 @@ const BLOCK: usize = 64 << 10;
 /// Bytes that a file system gives room to together.
 const PAGE: usize = 4 << 10;
 static ZEROES: [u8; BLOCK] = [0; BLOCK];
+
+/// Where a state is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The key.
+    pub key: PathBuf,
+    /// The state itself.
+    pub state: PathBuf,
+    /// The disk that it is of.
+    pub disk: PathBuf,
+}
 
 /// Of what a state is. All of it has to be the same for the state to be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,9 +197,9 @@ impl Sum {
     }
 }
 
-/// The key of a machine's state; none where nothing is kept.
-pub fn read(folder: &MachineFolder) -> io::Result<Option<Key>> {
-    let key = folder::read::<Key>(&folder.kept_key())?;
+/// The key of a state; none where nothing is kept.
+pub fn read(files: &Files) -> io::Result<Option<Key>> {
+    let key = folder::read::<Key>(&files.key)?;
     match key {
         Some(key) if key.schema_version != SCHEMA => {
             let words = format!("it has form {}, which this sandbar does not know", key.schema_version);
@@ -199,8 +211,8 @@ pub fn read(folder: &MachineFolder) -> io::Result<Option<Key>> {
 
 /// What is kept of a machine, for reports; none also where that cannot be said.
 #[must_use]
-pub fn summary(folder: &MachineFolder) -> Option<Kept> {
-    let key = read(folder).ok().flatten()?;
+pub fn summary(files: &Files) -> Option<Kept> {
+    let key = read(files).ok().flatten()?;
     Some(Kept { bytes: key.state.bytes, since: key.since })
 }
 
@@ -219,11 +231,15 @@ pub struct Draft {
     pub arguments: Vec<String>,
 }
 
-/// Makes a state that was written one that counts.
-pub fn seal(folder: &MachineFolder, draft: Draft, platform: &dyn Platform) -> io::Result<()> {
-    let path = folder.kept_state();
+/// Makes a state that was written one that counts, also after a loss of power.
+pub fn seal(files: &Files, draft: Draft, platform: &dyn Platform) -> io::Result<()> {
     // What is on the disk by now need not be written while the guest waits to run on.
-    File::open(&path)?.sync_all()?;
+    File::open(&files.state)?.sync_all()?;
+    count(files, draft, platform)
+}
+
+/// The same for one that may be lost: what is not as the key says is not used.
+pub fn count(files: &Files, draft: Draft, platform: &dyn Platform) -> io::Result<()> {
     let Draft { qemu, machine, accelerator, image_id, arguments } = draft;
     let key = Key {
         schema_version: SCHEMA,
@@ -233,26 +249,25 @@ pub fn seal(folder: &MachineFolder, draft: Draft, platform: &dyn Platform) -> io
         accelerator,
         image_id,
         arguments,
-        disk: Stamp::of(&folder.disk())?,
-        state: Sum::of(&path, platform)?,
+        disk: Stamp::of(&files.disk)?,
+        state: Sum::of(&files.state, platform)?,
         since: Timestamp::now(),
     };
-    folder::write(&folder.kept_key(), &key)
+    folder::write(&files.key, &key)
 }
 
 /// Takes the state's key away so that not even a loss of power brings it back.
-pub fn void(folder: &MachineFolder, platform: &dyn Platform) -> io::Result<()> {
-    let key = folder.kept_key();
-    folder::remove(&key)?;
-    key.parent().map_or(Ok(()), |parent| platform.sync_dir(parent))
+pub fn void(files: &Files, platform: &dyn Platform) -> io::Result<()> {
+    folder::remove(&files.key)?;
+    files.key.parent().map_or(Ok(()), |parent| platform.sync_dir(parent))
 }
 
 /// Removes a state, and what is left of one that was not finished.
-pub fn discard(folder: &MachineFolder, platform: &dyn Platform) -> io::Result<()> {
-    if folder.kept_key().exists() {
-        void(folder, platform)?;
+pub fn discard(files: &Files, platform: &dyn Platform) -> io::Result<()> {
+    if files.key.exists() {
+        void(files, platform)?;
     }
-    folder::remove(&folder.kept_state())
+    folder::remove(&files.state)
 }
 
 #[cfg(test)]
@@ -349,22 +364,23 @@ mod tests {
         let places = folder::Places { machines: place("m"), images: place("i"), run: place("r") };
         let folder = places.machine("sandbar-a");
         folder.create(native()).unwrap();
-        std::fs::write(folder.disk(), "disk").unwrap();
-        std::fs::write(folder.kept_state(), "state").unwrap();
-        assert_eq!(read(&folder).unwrap(), None, "a save that was not finished");
-        assert!(summary(&folder).is_none());
+        let files = folder.kept();
+        std::fs::write(&files.disk, "disk").unwrap();
+        std::fs::write(&files.state, "state").unwrap();
+        assert_eq!(read(&files).unwrap(), None, "a save that was not finished");
+        assert!(summary(&files).is_none());
         let Key { qemu, machine, accelerator, image_id, arguments, .. } = key();
         let draft = Draft { qemu, machine, accelerator, image_id, arguments };
-        seal(&folder, draft, native()).unwrap();
-        let sealed = read(&folder).unwrap().unwrap();
-        assert_eq!(sealed.disk, Stamp::of(&folder.disk()).unwrap());
-        assert_eq!(summary(&folder).unwrap().bytes, 5);
-        void(&folder, native()).unwrap();
-        assert_eq!(read(&folder).unwrap(), None);
-        std::fs::write(folder.kept_key(), "{").unwrap();
-        assert!(read(&folder).is_err());
-        discard(&folder, native()).unwrap();
-        assert!(!folder.kept_key().exists() && !folder.kept_state().exists());
-        discard(&folder, native()).unwrap();
+        seal(&files, draft, native()).unwrap();
+        let sealed = read(&files).unwrap().unwrap();
+        assert_eq!(sealed.disk, Stamp::of(&files.disk).unwrap());
+        assert_eq!(summary(&files).unwrap().bytes, 5);
+        void(&files, native()).unwrap();
+        assert_eq!(read(&files).unwrap(), None);
+        std::fs::write(&files.key, "{").unwrap();
+        assert!(read(&files).is_err());
+        discard(&files, native()).unwrap();
+        assert!(!files.key.exists() && !files.state.exists());
+        discard(&files, native()).unwrap();
     }
 }

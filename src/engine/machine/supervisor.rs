@@ -7,6 +7,7 @@ mod power;
 mod restore;
 mod run;
 pub(super) mod save;
+mod template;
 
 use std::time::Duration;
 
@@ -191,6 +192,16 @@ impl Machine<'_> {
             Restored::Nothing => {}
         }
         self.status.send_modify(|status| status.state = State::Starting);
+        if let Some(qemu) = self.start_from_template(&list).await {
+            match self.run(qemu, false).await {
+                End::Meant { code } => return (code, None),
+                End::Unmeant { reason } => {
+                    tracing::info!(reason, "the machine is started anew");
+                    self.status.send_modify(|status| status.state = State::Starting);
+                }
+                End::Lifeless => {}
+            }
+        }
         let mut list = list.into_iter();
         let Some(mut candidate) = list.next() else { return (BROKEN, Some("nothing could run it".to_owned())) };
         let mut failures = 0;

@@ -50,14 +50,14 @@ impl Machine<'_> {
         let control = folder.control(self.supervised.platform).map_err(text)?;
         let control = called(self.supervised.platform, &control).await.map_err(text)?;
         let qemu = self.owned(qmp, control, None, powered);
-        if !runs && folder.kept_state().exists() {
+        if !runs && folder.kept().state.exists() {
             // Its supervisor ended while it wrote the state: what the disk has counts.
             quit(&qemu).await;
             let _ = self.ended(qemu, None, None).await;
             return Ok(None);
         }
         // It may have gone on from one a moment ago.
-        kept::discard(folder, self.supervised.platform).map_err(text)?;
+        kept::discard(&folder.kept(), self.supervised.platform).map_err(text)?;
         self.status.send_modify(|status| {
             "it ran already".clone_into(&mut status.because);
             status.state = if runs { State::Running } else { State::Paused };

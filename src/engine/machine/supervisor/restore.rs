@@ -14,7 +14,7 @@ use super::{COMMAND, Machine, Qemu, Supervised};
 use crate::engine::machine::accelerator::Candidate;
 use crate::engine::machine::control::FromGuest;
 use crate::engine::machine::folder;
-use crate::engine::machine::kept::{self, Key, Now, Stamp, Sum};
+use crate::engine::machine::kept::{self, Files, Key, Now, Stamp, Sum};
 use crate::engine::machine::migration::{self, MigrationError};
 use crate::engine::machine::qmp::QmpError;
 use crate::engine::machine::wire::State;
@@ -41,7 +41,8 @@ impl Machine<'_> {
     /// Goes on from the state that is kept, if there is one and it fits. One that does not is dropped, with a note.
     pub(super) async fn restore(&mut self, usable: &[Candidate]) -> Restored {
         let Supervised { folder, platform, .. } = self.supervised;
-        let reason = match kept::read(folder) {
+        let files = folder.kept();
+        let reason = match kept::read(&files) {
             Ok(Some(key)) => match self.revive(&key, usable).await {
                 Ok(qemu) => return Restored::Runs(Box::new(qemu)),
                 Err(reason) if self.status.borrow().taken.is_some() => return Restored::PortTaken { reason },
@@ -51,7 +52,7 @@ impl Machine<'_> {
             Ok(None) => None,
             Err(error) => Some(error.to_string()),
         };
-        if let Err(error) = kept::discard(folder, *platform) {
+        if let Err(error) = kept::discard(&files, *platform) {
             tracing::warn!(%error, "a state that is not used stays");
         }
         if let Some(reason) = reason {
@@ -63,52 +64,75 @@ impl Machine<'_> {
     }
 
     async fn revive(&mut self, key: &Key, usable: &[Candidate]) -> Result<Qemu, String> {
-        let Supervised { folder, platform, .. } = self.supervised;
+        let Supervised { folder, .. } = self.supervised;
+        let files = folder.kept();
+        let candidate = self.fitting(key, &files, usable)?;
+        let begun = Instant::now();
+        let mut qemu = self.waiting(&candidate, key, &files, begun).await?;
+        let Err(reason) = self.go_on(&mut qemu, &files, begun).await else {
+            self.passed("restored", begun);
+            self.status.send_modify(|status| status.state = State::Running);
+            return Ok(qemu);
+        };
+        self.give_up(qemu).await;
+        Err(reason)
+    }
+
+    /// What runs a machine that goes on from a state; an error says in words why none can.
+    pub(super) fn fitting(&self, key: &Key, files: &Files, usable: &[Candidate]) -> Result<Candidate, String> {
         let words = |error: io::Error| error.to_string();
         let mut machine = self.machine(key.accelerator)?;
         machine.machine_type = Some(key.machine.clone());
         let accelerators: Vec<_> = usable.iter().map(|candidate| candidate.accelerator).collect();
-        let path = folder.kept_state();
         key.fits(&Now {
             sandbar: env!("CARGO_PKG_VERSION"),
             image_id: &self.record.image_id,
             arguments: &machine.essence(),
             accelerators: &accelerators,
-            disk: Stamp::of(&folder.disk()).map_err(words)?,
-            length: fs_err::metadata(&path).map_err(words)?.len(),
+            disk: Stamp::of(&files.disk).map_err(words)?,
+            length: fs_err::metadata(&files.state).map_err(words)?.len(),
         })?;
         let candidate = usable.iter().find(|candidate| candidate.accelerator == key.accelerator);
-        let candidate = candidate.cloned().ok_or("nothing could run it")?;
-        let begun = Instant::now();
-        let platform = *platform;
-        let sum = tokio::task::spawn_blocking(move || Sum::of(&path, platform));
-        let said = fs_err::metadata(folder.log()).map_or(0, |metadata| metadata.len());
-        let mut qemu = self.start_qemu(&candidate, Some(&key.machine)).await?;
-        self.passed("qemu", begun);
-        let Err(reason) = self.go_on(&mut qemu, key, sum, (said, begun)).await else {
-            self.passed("restored", begun);
-            self.status.send_modify(|status| status.state = State::Running);
-            return Ok(qemu);
-        };
-        quit(&qemu).await;
-        // Why is known.
-        let _ = self.ended(qemu, None, None).await;
-        Err(reason)
+        candidate.cloned().ok_or_else(|| "nothing could run it".to_owned())
     }
 
-    /// Reads the state, and lets the guest run on once nothing can bring the state back. Nobody reaches the guest before its
-    /// random numbers are new and its clock is right.
-    async fn go_on(
+    /// A QEMU that has read a state, and whose guest stands still.
+    pub(super) async fn waiting(
         &self,
-        qemu: &mut Qemu,
+        candidate: &Candidate,
         key: &Key,
-        sum: JoinHandle<io::Result<Sum>>,
-        (said, begun): (u64, Instant),
-    ) -> Result<(), String> {
+        files: &Files,
+        begun: Instant,
+    ) -> Result<Qemu, String> {
         let Supervised { folder, platform, .. } = self.supervised;
+        let (path, platform) = (files.state.clone(), *platform);
+        let sum = tokio::task::spawn_blocking(move || Sum::of(&path, platform));
+        let said = fs_err::metadata(folder.log()).map_or(0, |metadata| metadata.len());
+        let qemu = self.start_qemu(candidate, Some(&key.machine)).await?;
+        self.passed("qemu", begun);
+        match self.read_in(&qemu, key, files, sum, said).await {
+            Ok(()) => {
+                self.passed("read", begun);
+                Ok(qemu)
+            }
+            Err(reason) => {
+                self.give_up(qemu).await;
+                Err(reason)
+            }
+        }
+    }
+
+    /// Reads a state, and whether it is as it was written.
+    async fn read_in(
+        &self,
+        qemu: &Qemu,
+        key: &Key,
+        files: &Files,
+        sum: JoinHandle<io::Result<Sum>>,
+        said: u64,
+    ) -> Result<(), String> {
         key.is_of(&self.build(qemu)?)?;
-        let path = folder.kept_state();
-        let (read, sum) = tokio::join!(migration::read_state(&qemu.qmp, &path, LOAD), sum);
+        let (read, sum) = tokio::join!(migration::read_state(&qemu.qmp, &files.state, LOAD), sum);
         match sum {
             Ok(Ok(sum)) if sum == key.state => {}
             Ok(Ok(_)) => return Err("its file is damaged".to_owned()),
@@ -116,16 +140,29 @@ impl Machine<'_> {
             Err(error) => return Err(error.to_string()),
         }
         match read {
-            Ok(()) => {}
+            Ok(()) => Ok(()),
             Err(MigrationError::Ended) => {
-                return Err(format!("QEMU does not take it: {}", said_since(&folder.log(), said).trim()));
+                let words = said_since(&self.supervised.folder.log(), said);
+                Err(format!("QEMU does not take it: {}", words.trim()))
             }
-            Err(error) => return Err(format!("QEMU does not take it: {error}")),
+            Err(error) => Err(format!("QEMU does not take it: {error}")),
         }
-        self.passed("read", begun);
+    }
+
+    /// Ends a QEMU that cannot go on.
+    pub(super) async fn give_up(&self, qemu: Qemu) {
+        quit(&qemu).await;
+        // Why is known.
+        let _ = self.ended(qemu, None, None).await;
+    }
+
+    /// Lets the guest run on once nothing can bring the state back. Nobody reaches the guest before its random numbers are new
+    /// and its clock is right.
+    async fn go_on(&self, qemu: &mut Qemu, files: &Files, begun: Instant) -> Result<(), String> {
+        let Supervised { folder, platform, .. } = self.supervised;
         let words = |error: QmpError| error.to_string();
         migration::hold_packets(&qemu.qmp).await.map_err(words)?;
-        kept::void(folder, *platform).map_err(|error| error.to_string())?;
+        kept::void(files, *platform).map_err(|error| error.to_string())?;
         self.passed("void", begun);
         // It waits where the guest finds it first.
         set_clock(qemu).await;
@@ -139,14 +176,14 @@ impl Machine<'_> {
         if let Err(error) = folder::write(&folder.powered(), &qemu.powered) {
             tracing::debug!(%error, "another supervisor would not take it over");
         }
-        if let Err(error) = kept::discard(folder, *platform) {
+        if let Err(error) = kept::discard(files, *platform) {
             tracing::warn!(%error, "a state that was used stays");
         }
         Ok(())
     }
 
-    /// Notes that a part of the restore is done.
-    fn passed(&self, name: &str, begun: Instant) {
+    /// Notes that a part of going on from a state is done.
+    pub(super) fn passed(&self, name: &str, begun: Instant) {
         let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.status.send_modify(|status| status.phases.push((name.to_owned(), millis)));
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{COMMAND, End, KILLED, LIFE, Machine, Order, Qemu};
 use crate::engine::machine::arguments::Accelerator;
-use crate::engine::machine::control::{self, Boot, BootNetwork, BootSsh, FromGuest, ToGuest};
+use crate::engine::machine::control::{self, Boot, BootNetwork, BootSsh, FromGuest, Identity, Moment, ToGuest, Whose};
 use crate::engine::machine::folder;
 use crate::engine::machine::forwards::{self, ForwardError};
 use crate::engine::machine::kept::Draft;
@@ -141,9 +141,15 @@ impl Machine<'_> {
                         control::VERSION
                     ));
                 }
-                let boot = self.boot().map_err(|error| format!("the machine cannot be told what it is: {error}"))?;
-                let sent = qemu.to_guest.write_all(boot.line().as_bytes()).await;
-                sent.map_err(|error| format!("the machine cannot be told what it is: {error}"))?;
+                let parks = version >= control::PARKS && self.makes_template(qemu.powered.accelerator);
+                let boot = self.boot(parks);
+                self.tell(qemu, boot).await?;
+            }
+            FromGuest::Parked { millis } => {
+                self.status.send_modify(|status| status.phases.push(phase("parked", millis)));
+                self.make_template(qemu).await?;
+                let identity = self.identity();
+                self.tell(qemu, identity.map(|identity| ToGuest::Identity(Box::new(identity)))).await?;
             }
             FromGuest::Phase { name, millis } => {
                 self.status.send_modify(|status| status.phases.push((name, millis)));
@@ -168,20 +174,33 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn boot(&self) -> Result<ToGuest, String> {
-        let keys = Keys::read(&self.supervised.folder.keys()).map_err(|error| error.to_string())?;
-        let unusable = |error: KeysError| error.to_string();
+    /// Tells a guest what it is.
+    pub(super) async fn tell(&mut self, qemu: &mut Qemu, what: Result<ToGuest, String>) -> Result<(), String> {
+        let told = async {
+            // It writes to its disk from then on.
+            self.touch()?;
+            let sent = qemu.to_guest.write_all(what?.line().as_bytes()).await;
+            sent.map_err(|error| error.to_string())
+        };
+        told.await.map_err(|error| format!("the machine cannot be told what it is: {error}"))
+    }
+
+    /// Notes that its disk is about to be written to.
+    fn touch(&mut self) -> Result<(), String> {
+        if !std::mem::take(&mut self.record.untouched) {
+            return Ok(());
+        }
+        folder::write(&self.supervised.folder.node(), &self.record).map_err(|error| error.to_string())
+    }
+
+    /// What a machine is that is switched on; one that parks is not told yet whose it is.
+    fn boot(&self, parks: bool) -> Result<ToGuest, String> {
         let hardware = self.record.hardware.as_ref();
+        let whose =
+            if parks { Whose::Nobodys { park: true, moment: moment()? } } else { Whose::Known(self.identity()?) };
         Ok(ToGuest::Boot(Box::new(Boot {
-            time: Timestamp::now(),
-            entropy: fresh()?,
-            hostname: self.record.hostname.clone(),
-            files: self.record.files.clone(),
+            whose,
             environment: self.record.environment.clone(),
-            ssh: BootSsh {
-                host_key: keys.host_pem().map_err(unusable)?,
-                authorized_keys: vec![keys.client_public().map_err(unusable)?],
-            },
             network: BootNetwork {
                 link: hardware.map(|hardware| hardware.link.clone()).filter(|link| !link.is_unlimited()),
                 ..BootNetwork::of_qemu()
@@ -189,6 +208,21 @@ impl Machine<'_> {
             model: hardware.and_then(|hardware| hardware.model.clone()),
             emulate_binaries: self.record.emulate_binaries,
         })))
+    }
+
+    /// What makes it this cluster's.
+    pub(super) fn identity(&self) -> Result<Identity, String> {
+        let keys = Keys::read(&self.supervised.folder.keys()).map_err(|error| error.to_string())?;
+        let unusable = |error: KeysError| error.to_string();
+        Ok(Identity {
+            moment: moment()?,
+            hostname: self.record.hostname.clone(),
+            files: self.record.files.clone(),
+            ssh: BootSsh {
+                host_key: keys.host_pem().map_err(unusable)?,
+                authorized_keys: vec![keys.client_public().map_err(unusable)?],
+            },
+        })
     }
 
     /// Does as ordered.
@@ -295,17 +329,17 @@ fn went_apart(before: (SystemTime, Instant), now: (SystemTime, Instant)) -> bool
     }
 }
 
-fn fresh() -> Result<String, String> {
+/// Now, and randomness.
+fn moment() -> Result<Moment, String> {
     let mut entropy = [0; control::ENTROPY];
     random::fill(&mut entropy).map_err(|error| error.to_string())?;
-    Ok(control::entropy(&entropy))
+    Ok(Moment { time: Timestamp::now(), entropy: control::entropy(&entropy) })
 }
 
 /// Tells a guest what time it is.
 pub(super) async fn set_clock(qemu: &mut Qemu) {
-    let Ok(entropy) = fresh() else { return };
-    let message = ToGuest::Clock { time: Timestamp::now(), entropy }.line();
-    if let Err(error) = qemu.to_guest.write_all(message.as_bytes()).await {
+    let Ok(moment) = moment() else { return };
+    if let Err(error) = qemu.to_guest.write_all(ToGuest::Clock(moment).line().as_bytes()).await {
         tracing::debug!(%error, "its clock is not set");
     }
 }

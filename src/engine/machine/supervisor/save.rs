@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::run::{quit, set_clock};
 use super::{COMMAND, Machine, Qemu, Supervised};
-use crate::engine::machine::kept::{self, Build, Draft, Stamp};
+use crate::engine::machine::kept::{self, Build, Draft, Files, Stamp};
 use crate::engine::machine::migration::{self, MigrationError};
 use crate::engine::machine::qmp::QmpError;
 use crate::engine::machine::wire::State;
@@ -26,11 +26,11 @@ impl Machine<'_> {
         if let Some(reason) = migration::blocked(&qemu.qmp).await.map_err(words)? {
             return Err(reason);
         }
-        kept::discard(folder, *platform).map_err(|error| error.to_string())?;
-        self.check_space(qemu)?;
+        kept::discard(&folder.kept(), *platform).map_err(|error| error.to_string())?;
+        self.check_space(qemu, &folder.kept())?;
         let draft = self.draft(qemu).await?;
         self.status.send_modify(|status| status.state = State::Stopping);
-        let path = folder.kept_state();
+        let path = folder.kept().state;
         let written = match qemu.qmp.execute("stop", json!({}), COMMAND).await {
             Ok(_) => migration::write_state(&qemu.qmp, &path, SAVE).await,
             Err(error) => Err(error.into()),
@@ -41,7 +41,7 @@ impl Machine<'_> {
         {
             tracing::warn!(%error, "the writing of its state does not end");
         }
-        if let Err(error) = kept::discard(folder, *platform) {
+        if let Err(error) = kept::discard(&folder.kept(), *platform) {
             tracing::warn!(%error, "what was written of its state stays");
         }
         if before == State::Running {
@@ -61,9 +61,9 @@ impl Machine<'_> {
         let _ = self.ended(qemu, Some(0), None).await;
         let (folder, platform) = (self.supervised.folder.clone(), self.supervised.platform);
         let sealing = tokio::task::spawn_blocking(move || {
-            let sealed = kept::seal(&folder, draft, platform);
+            let sealed = kept::seal(&folder.kept(), draft, platform);
             if sealed.is_err()
-                && let Err(error) = kept::discard(&folder, platform)
+                && let Err(error) = kept::discard(&folder.kept(), platform)
             {
                 tracing::warn!(%error, "its state stays, and is not used");
             }
@@ -74,7 +74,7 @@ impl Machine<'_> {
     }
 
     /// Of what the state is.
-    async fn draft(&self, qemu: &Qemu) -> Result<Draft, String> {
+    pub(super) async fn draft(&self, qemu: &Qemu) -> Result<Draft, String> {
         let accelerator = qemu.powered.accelerator;
         let mut machine = self.machine(accelerator)?;
         let exact = migration::machine_type(&qemu.qmp).await.map_err(words)?;
@@ -95,10 +95,9 @@ impl Machine<'_> {
     }
 
     /// A state takes no more than QEMU has of this host's memory; a disk that is full would harm more than one machine.
-    fn check_space(&self, qemu: &Qemu) -> Result<(), String> {
-        let Supervised { folder, platform, .. } = self.supervised;
-        let path = folder.kept_state();
-        let free = path.parent().map(|parent| platform.free_space(parent));
+    pub(super) fn check_space(&self, qemu: &Qemu, files: &Files) -> Result<(), String> {
+        let platform = self.supervised.platform;
+        let free = files.state.parent().map(|parent| platform.free_space(parent));
         let Some(Ok(Some(free))) = free else { return Ok(()) };
         match platform.usage(qemu.powered.process) {
             Ok(usage) if usage.memory_bytes > free => {
