@@ -12,7 +12,14 @@ use super::{Store, StoreError, lock};
 /// How the files begin that are put aside while images are moved (`image/aside.rs`).
 const ASIDE: &str = "image-";
 /// How the files begin that were downloaded (`artifact/cache.rs`).
-const ARTIFACT: &str = "sandbar-node-";
+const ARTIFACTS: [&str; 2] = ["sandbar-node-", "sandbar-machine-"];
+/// How the folder of a set begins that is being taken in (`engine/machine/image_set.rs`); those that are there are named by their
+/// digests.
+const IMPORT: &str = ".import-";
+/// Hexadecimal digits of a digest in the name of such a folder.
+const DIGEST: usize = 16;
+/// What machines remember of this host (`engine/machine/{speed,accelerator}.rs`).
+const MEASURED: [&str; 2] = ["speed.json", "accelerators.json"];
 /// What a Podman service of Sandbar's own has (`engine/container/service.rs`). It ends by itself, and whoever looks at an
 /// engine may start it, so it is nothing that was left; it only goes with everything else.
 const SERVICE: [&str; 3] = ["podman.sock", "podman-service.log", "podman-service.lock"];
@@ -21,7 +28,7 @@ const SERVICE: [&str; 3] = ["podman.sock", "podman-service.log", "podman-service
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Kept {
-    /// What it is: `failure log`, `cached file` or `downloaded file`.
+    /// What it is: `failure log`, `cached file`, `downloaded file`, or `machine image` with the states that are kept of its machines.
     pub what: &'static str,
     /// Where it is.
     pub path: PathBuf,
@@ -41,10 +48,9 @@ impl Store {
         };
         add("failure log", self.failures()?)?;
         add("cached file", entries(&self.dirs.cache, |name| name.as_encoded_bytes().starts_with(ASIDE.as_bytes()))?)?;
-        add(
-            "downloaded file",
-            entries(&self.dirs.artifacts(), |name| name.as_encoded_bytes().starts_with(ARTIFACT.as_bytes()))?,
-        )?;
+        let is_artifact = |name: &OsStr| ARTIFACTS.iter().any(|begin| name.to_string_lossy().starts_with(begin));
+        add("downloaded file", entries(&self.dirs.artifacts(), is_artifact)?)?;
+        add("machine image", entries(&self.dirs.machine_images(), is_set)?)?;
         Ok(kept)
     }
 
@@ -55,15 +61,26 @@ impl Store {
                 if kept.path.is_dir() { std::fs::remove_dir_all(&kept.path) } else { std::fs::remove_file(&kept.path) };
             gone(removed, &kept.path)?;
         }
-        for path in entries(&self.dirs.runtime, |name| SERVICE.iter().any(|own| name == *own))? {
-            gone(std::fs::remove_file(&path), &path)?;
+        let machines = self.dirs.runtime.join("m");
+        for (folder, own) in [(&self.dirs.runtime, &SERVICE[..]), (&machines, &MEASURED[..])] {
+            for path in entries(folder, |name| own.iter().any(|own| name == *own))? {
+                gone(std::fs::remove_file(&path), &path)?;
+            }
         }
         let is_lock = |name: &OsStr| [".lock", ".owner"].iter().any(|end| name.to_string_lossy().ends_with(end));
         for path in entries(&self.dirs.locks(), is_lock)? {
             lock::remove_unheld(&path)?;
         }
         let dirs = &self.dirs;
-        let folders = [dirs.clusters(), dirs.locks(), dirs.failures(), dirs.artifacts()];
+        let folders = [
+            dirs.clusters(),
+            dirs.locks(),
+            dirs.failures(),
+            dirs.artifacts(),
+            dirs.machine_images(),
+            dirs.machines(),
+            machines,
+        ];
         let roots = [&dirs.runtime, &dirs.cache, &dirs.state, &dirs.data];
         for folder in folders.iter().chain(roots) {
             match std::fs::remove_dir(folder) {
@@ -86,6 +103,12 @@ impl Store {
         };
         entries(&self.dirs.locks(), unknown)?.iter().try_for_each(|path| lock::remove_unheld(path))
     }
+}
+
+/// Whether a folder is named as that of a set of what machines are started from.
+fn is_set(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with(IMPORT) || (name.len() == DIGEST && name.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn gone(removed: std::io::Result<()>, path: &Path) -> Result<(), StoreError> {
@@ -135,14 +158,19 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let store = Store::new(Dirs::below(home.path()));
         store.purge().unwrap();
+        let set = format!("data/machine-images/{}/templates/1/state", "0a".repeat(8));
         let own = [
             "state/failures/edge-2026/error.txt",
             "cache/image-x",
+            "cache/artifacts/sandbar-machine-1.tar.zst",
             "cache/artifacts/sandbar-node-1.part",
+            "data/machine-images/.import-x/kernel",
+            &set,
+            "run/m/speed.json",
             "run/podman-service.log",
             "data/locks/a.lock",
         ];
-        let others = ["cache/notes", "run/podman.other", "data/mine/a"];
+        let others = ["cache/notes", "run/podman.other", "data/machine-images/mine/a", "data/mine/a"];
         for name in own.iter().chain(&others) {
             let path = home.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -150,7 +178,8 @@ mod tests {
         }
         let kept = store.kept().unwrap();
         let words: Vec<_> = kept.iter().map(|kept| (kept.what, kept.bytes)).collect();
-        assert_eq!(words, [("failure log", 3), ("cached file", 3), ("downloaded file", 3)]);
+        let (downloaded, image) = (("downloaded file", 3), ("machine image", 3));
+        assert_eq!(words, [("failure log", 3), ("cached file", 3), downloaded, downloaded, image, image]);
         store.purge().unwrap();
         assert!(others.iter().all(|name| home.path().join(name).exists()));
         let left: Vec<_> = entries(home.path(), |_| true).unwrap();

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::control;
+use super::{control, migration};
 use crate::device::DiskLimits;
 use crate::engine::PortForward;
 use crate::platform::Channel;
@@ -248,7 +248,8 @@ pub fn arguments(machine: &MachineArguments) -> Vec<String> {
     option("chardev", channel("qmp", &machine.qmp));
     option("mon", "chardev=qmp,mode=control".to_owned());
     if machine.incoming {
-        list.extend(["-incoming", "defer"].map(str::to_owned));
+        list.extend(["-incoming", "defer", "-object"].map(str::to_owned));
+        list.push(migration::holding(NETWORK));
     }
     list.extend(["-S", "-nodefaults", "-no-user-config", "-nographic", "-no-reboot"].into_iter().map(str::to_owned));
     list
@@ -517,7 +518,8 @@ pub(super) mod tests {
         let machine_type = Some("pc-q35-10.0".to_owned());
         let list = arguments(&MachineArguments { machine_type, incoming: true, ..machine() }).join(" ");
         assert!(list.contains("-machine pc-q35-10.0,vmport=off,hpet=off -accel"), "{list}");
-        assert!(list.contains("-incoming defer -S"), "{list}");
+        let held = "-incoming defer -object filter-buffer,id=hold,netdev=net,interval=600000000 -S";
+        assert!(list.contains(held), "packets wait from the start: {list}");
         let architecture = Architecture::Arm64;
         let machine_type = Some("virt-10.0".to_owned());
         let list = arguments(&MachineArguments { architecture, machine_type, ..machine() }).join(" ");

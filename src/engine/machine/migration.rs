@@ -91,10 +91,11 @@ pub async fn cancel(qmp: &Qmp) -> Result<(), MigrationError> {
     }
 }
 
-/// Keeps packets from and to the guest back until [`let_packets_go`]: connections wait, and none is lost.
-pub async fn hold_packets(qmp: &Qmp) -> Result<(), QmpError> {
-    let filter = json!({ "qom-type": "filter-buffer", "id": HOLD, "netdev": "net", "interval": HELD });
-    qmp.execute("object-add", filter, COMMAND).await.map(drop)
+/// QEMU's object that keeps packets from and to the guest back from the start until [`let_packets_go`]: connections wait, and
+/// none is lost. Without it those to a guest that does not run yet would be.
+#[must_use]
+pub fn holding(netdev: &str) -> String {
+    format!("filter-buffer,id={HOLD},netdev={netdev},interval={HELD}")
 }
 
 /// Delivers what was kept back, and everything from now on.

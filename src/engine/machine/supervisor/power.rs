@@ -95,6 +95,8 @@ impl Machine<'_> {
                 machine.machine_type = Some(restored.to_owned());
                 // What its kernel was told, its device tree too, is in its memory.
                 machine.incoming = true;
+                // They are opened once it has the state.
+                machine.ports.clear();
             }
         }
         let list = arguments(&machine);

@@ -14,6 +14,7 @@ use super::{COMMAND, Machine, Qemu, Supervised};
 use crate::engine::machine::accelerator::Candidate;
 use crate::engine::machine::control::FromGuest;
 use crate::engine::machine::folder;
+use crate::engine::machine::forwards::{self, ForwardError};
 use crate::engine::machine::kept::{self, Files, Key, Now, Stamp, Sum};
 use crate::engine::machine::migration::{self, MigrationError};
 use crate::engine::machine::qmp::QmpError;
@@ -110,7 +111,11 @@ impl Machine<'_> {
         let said = fs_err::metadata(folder.log()).map_or(0, |metadata| metadata.len());
         let qemu = self.start_qemu(candidate, Some(&key.machine)).await?;
         self.passed("qemu", begun);
-        match self.read_in(&qemu, key, files, sum, said).await {
+        let read = match self.read_in(&qemu, key, files, sum, said).await {
+            Ok(()) => self.open_ports(&qemu).await,
+            Err(reason) => Err(reason),
+        };
+        match read {
             Ok(()) => {
                 self.passed("read", begun);
                 Ok(qemu)
@@ -120,6 +125,18 @@ impl Machine<'_> {
                 Err(reason)
             }
         }
+    }
+
+    /// Opens the machine's ports once its network is what it was: connections that come before would be lost, and whoever
+    /// made them would wait for seconds. It is early enough for one that is taken to be found while the state still counts.
+    async fn open_ports(&self, qemu: &Qemu) -> Result<(), String> {
+        let opened = forwards::change(&qemu.qmp, &[], &self.record.ports).await;
+        opened.map_err(|error| {
+            if let ForwardError::Taken(taken) = &error {
+                self.status.send_modify(|status| status.taken = Some(*taken));
+            }
+            error.to_string()
+        })
     }
 
     /// Reads a state, and whether it is as it was written.
@@ -161,7 +178,6 @@ impl Machine<'_> {
     async fn go_on(&self, qemu: &mut Qemu, files: &Files, begun: Instant) -> Result<(), String> {
         let Supervised { folder, platform, .. } = self.supervised;
         let words = |error: QmpError| error.to_string();
-        migration::hold_packets(&qemu.qmp).await.map_err(words)?;
         kept::void(files, *platform).map_err(|error| error.to_string())?;
         self.passed("void", begun);
         // It waits where the guest finds it first.

@@ -56,12 +56,7 @@ impl Machine<'_> {
         let candidate = self.fitting(&key, &files, usable)?;
         template.copy_disk(&self.supervised.folder.disk()).map_err(|error| error.to_string())?;
         let mut qemu = self.waiting(&candidate, &key, &files, begun).await?;
-        let identity = self.identity().map(|identity| ToGuest::Identity(Box::new(identity)));
-        let told = match self.tell(&mut qemu, identity).await {
-            Ok(()) => qemu.qmp.execute("cont", json!({}), COMMAND).await.map(drop).map_err(|error| error.to_string()),
-            Err(reason) => Err(reason),
-        };
-        if let Err(reason) = told {
+        if let Err(reason) = self.wake(&mut qemu).await {
             self.give_up(qemu).await;
             return Err(reason);
         }
@@ -70,6 +65,15 @@ impl Machine<'_> {
             tracing::debug!(%error, "it seems not to have been used");
         }
         Ok(qemu)
+    }
+
+    /// Lets a guest that waits for its identity go on with this one. Nobody reaches it before it has that: nothing in it listens.
+    async fn wake(&mut self, qemu: &mut Qemu) -> Result<(), String> {
+        let words = |error: QmpError| error.to_string();
+        let identity = self.identity().map(|identity| ToGuest::Identity(Box::new(identity)));
+        self.tell(qemu, identity).await?;
+        qemu.qmp.execute("cont", json!({}), COMMAND).await.map_err(words)?;
+        migration::let_packets_go(&qemu.qmp).await.map_err(words)
     }
 
     /// Whether a machine that is switched on is the first of its kind.
