@@ -192,21 +192,15 @@ impl Machine<'_> {
             Restored::Nothing => {}
         }
         self.status.send_modify(|status| status.state = State::Starting);
-        if let Some(qemu) = self.start_from_template(&list).await {
-            match self.run(qemu, false).await {
-                End::Meant { code } => return (code, None),
-                End::Unmeant { reason } => {
-                    tracing::info!(reason, "the machine is started anew");
-                    self.status.send_modify(|status| status.state = State::Starting);
-                }
-                End::Lifeless => {}
-            }
-        }
         let mut list = list.into_iter();
         let Some(mut candidate) = list.next() else { return (BROKEN, Some("nothing could run it".to_owned())) };
         let mut failures = 0;
         loop {
-            let run = match self.power_on(&candidate).await {
+            let started = match self.start_from_template(&candidate).await {
+                Some(qemu) => Ok(qemu),
+                None => self.power_on(&candidate).await,
+            };
+            let run = match started {
                 Ok(qemu) => self.run(qemu, false).await,
                 Err(reason) => End::Unmeant { reason },
             };

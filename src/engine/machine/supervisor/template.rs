@@ -31,10 +31,12 @@ impl Machine<'_> {
     }
 
     /// Starts a machine that was never on from the state of one of its kind; none where there is none that can be used.
-    pub(super) async fn start_from_template(&mut self, usable: &[Candidate]) -> Option<Qemu> {
-        let first = usable.first().filter(|_| self.record.untouched)?;
-        let template = self.template(first.accelerator).filter(Template::is_there)?;
-        match self.copy_of(&template, usable).await {
+    pub(super) async fn start_from_template(&mut self, candidate: &Candidate) -> Option<Qemu> {
+        let template = self.template(candidate.accelerator).filter(|_| self.record.untouched)?;
+        if !template.is_there() {
+            return None;
+        }
+        match self.copy_of(&template, candidate).await {
             Ok(qemu) => Some(qemu),
             Err(reason) => {
                 tracing::info!(reason, "the machine does not start from the state of its kind");
@@ -49,11 +51,11 @@ impl Machine<'_> {
         }
     }
 
-    async fn copy_of(&mut self, template: &Template, usable: &[Candidate]) -> Result<Qemu, String> {
+    async fn copy_of(&mut self, template: &Template, candidate: &Candidate) -> Result<Qemu, String> {
         let begun = Instant::now();
         let files = template.files();
         let key = kept::read(&files).map_err(|error| error.to_string())?.ok_or("it is gone")?;
-        let candidate = self.fitting(&key, &files, usable)?;
+        let candidate = self.fitting(&key, &files, std::slice::from_ref(candidate))?;
         template.copy_disk(&self.supervised.folder.disk()).map_err(|error| error.to_string())?;
         let mut qemu = self.waiting(&candidate, &key, &files, begun).await?;
         if let Err(reason) = self.wake(&mut qemu).await {
