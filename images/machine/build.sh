@@ -19,6 +19,7 @@ build=$root/build/$architecture
 output=$build/machine
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)
 contract=$(sed -n 's/^[[:space:]]*Version = \([0-9]*\)$/\1/p' "$root/images/node/internal/contract/contract.go")
+control=$(sed -n 's/^const Version = \([0-9]*\)$/\1/p' "$root/images/node/internal/machine/control/message.go")
 kubernetes=$(sed -n 's/^const Kubernetes = "\(.*\)"/\1/p' "$root/images/node/internal/version/version.go")
 mirror=${SANDBAR_DEBIAN_MIRROR:-http://deb.debian.org}
 suite=trixie
@@ -260,8 +261,8 @@ kernel_arguments() {
 
 make_manifest() {
 	set_digest=$(for name in data.img initramfs kernel system.img; do printf '%s  %s\n' "$(digest "$output.new/$name")" "$name"; done | digest)
-	printf '{"schemaVersion":1,"architecture":"%s","version":"%s","contractVersion":%s,"controlVersion":1,"kubernetesVersion":"%s","kernelVersion":"%s","kernelArguments":"%s","digest":"sha256:%s","files":{%s,%s,%s,%s}}\n' \
-		"$architecture" "$version" "$contract" "$kubernetes" "$release" "$(kernel_arguments)" \
+	printf '{"schemaVersion":1,"architecture":"%s","version":"%s","contractVersion":%s,"controlVersion":%s,"kubernetesVersion":"%s","kernelVersion":"%s","kernelArguments":"%s","digest":"sha256:%s","files":{%s,%s,%s,%s}}\n' \
+		"$architecture" "$version" "$contract" "$control" "$kubernetes" "$release" "$(kernel_arguments)" \
 		"$set_digest" "$(one_file kernel)" "$(one_file initramfs)" "$(one_file system.img)" "$(one_file data.img)" \
 		>"$output.new/manifest.json"
 }
@@ -287,7 +288,7 @@ set_inputs() {
 	{
 		digest "$here/build.sh" "$here/modules" "$here/kernel-arguments"
 		cat "$build/kernel.inputs"
-		echo "$moment $version $contract $kubernetes"
+		echo "$moment $version $contract $control $kubernetes"
 		digest "$build/base/base.tar"
 		cd "$build"
 		find node runtime guest -type f -print0 | sort -z | xargs -0 sha256sum

@@ -21,14 +21,16 @@ func runMachine(signals <-chan os.Signal) {
 	m := machine.New(version.Sandbar, logEarly)
 	err := m.Start()
 	if err == nil {
+		loaded := make(chan struct{})
 		go func() {
+			defer close(loaded)
 			if err := m.LoadModules(); err != nil {
 				logEarly("%v", err)
 			}
 		}()
 		err = run(setting{
 			layout: paths.Default(), started: m.Started, signals: signals, environment: m.Environment,
-			console: m.Log, machine: m,
+			console: m.Log, machine: m, modulesLoaded: loaded,
 		})
 	}
 	if errors.Is(err, machine.ErrStopped) {
@@ -40,30 +42,37 @@ func runMachine(signals <-chan os.Signal) {
 	m.SwitchOff(err)
 }
 
-// sshServer is the SSH server, which gets its keys in files that only root can read.
-func sshServer(layout paths.Layout, m *machine.Machine, environment []string) (initd.Spec, error) {
+// writeKeys puts the SSH server's keys into files that only root can read.
+func writeKeys(layout paths.Layout, keys control.SSH) error {
 	if err := os.MkdirAll(filepath.Dir(layout.SSHHostKey()), 0o700); err != nil {
-		return initd.Spec{}, err
+		return err
 	}
 	for path, content := range map[string]string{
-		layout.SSHHostKey():        m.Boot.SSH.HostKey,
-		layout.SSHAuthorizedKeys(): strings.Join(m.Boot.SSH.AuthorizedKeys, "\n") + "\n",
+		layout.SSHHostKey():        keys.HostKey,
+		layout.SSHAuthorizedKeys(): strings.Join(keys.AuthorizedKeys, "\n") + "\n",
 	} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			return initd.Spec{}, fmt.Errorf("write the SSH server's keys: %w", err)
+			return fmt.Errorf("write the SSH server's keys: %w", err)
 		}
 	}
+	return nil
+}
+
+// sshServer is the SSH server, with its keys in those files.
+func sshServer(layout paths.Layout, environment []string) initd.Spec {
 	return initd.Spec{
 		Name:  initapi.ChildSSH,
 		Path:  "/usr/bin/sandbar-sshd",
 		Args:  []string{"--host-key", layout.SSHHostKey(), "--authorized-keys", layout.SSHAuthorizedKeys()},
 		Env:   environment,
 		Ready: initd.ReadyPipe{},
-	}, nil
+	}
 }
 
-// attend tells the host how far the node's processes are, and does what it asks for.
-func attend(m *machine.Machine, supervisor *initd.Supervisor, log *initd.Log) {
+// attend does what the host asks for and tells it how far the node's processes are, which begins with the identity where
+// parked is not nil. What comes on the channel is why the machine cannot go on; it is stopped then.
+func attend(m *machine.Machine, parked *parking, supervisor *initd.Supervisor, log *initd.Log) <-chan error {
+	failed := make(chan error, 1)
 	go func() {
 		for grace := range m.Stops() {
 			log.Printf("the host asks for the end")
@@ -71,10 +80,18 @@ func attend(m *machine.Machine, supervisor *initd.Supervisor, log *initd.Log) {
 		}
 	}()
 	go func() {
+		if parked != nil {
+			if err := parked.becomeSomebody(supervisor); err != nil {
+				failed <- err
+				supervisor.Stop(nil)
+				return
+			}
+		}
 		if err := announce(m, supervisor); err != nil {
 			log.Printf("the host is not told how far the start is: %v", err)
 		}
 	}()
+	return failed
 }
 
 // announce tells the host when the SSH server listens and the other processes are started, and once both is so that the

@@ -44,6 +44,8 @@ type setting struct {
 	console func() io.Writer
 	// machine is nil in a container.
 	machine *machine.Machine
+	// modulesLoaded is closed once the kernel has what a machine's node is going to need.
+	modulesLoaded <-chan struct{}
 }
 
 // run prepares the host, keeps the processes running and returns after a stop.
@@ -53,6 +55,7 @@ func run(s setting) error {
 	options := host.Options{Layout: s.layout, Logf: logEarly}
 	if s.machine != nil {
 		options.Machine, options.Model, options.Emulated = true, s.machine.Boot.Model, s.machine.Emulated
+		options.Parked = s.machine.Boot.Park
 	}
 	prepared, err := host.Prepare(options)
 	if err != nil {
@@ -67,13 +70,18 @@ func run(s setting) error {
 		return err
 	}
 	warnings := prepared.Warnings
+	var parked *parking
 	if s.machine != nil {
-		ssh, err := sshServer(s.layout, s.machine, childEnvironment(s.environment))
+		// It answers while the others start, and until they have ended.
+		specs = append([]initd.Spec{sshServer(s.layout, childEnvironment(s.environment))}, specs...)
+		if s.machine.Boot.Park {
+			parked, err = park(s, options, prepared, specs)
+		} else {
+			err = writeKeys(s.layout, s.machine.Boot.SSH)
+		}
 		if err != nil {
 			return err
 		}
-		// It answers while the others start, and until they have ended.
-		specs = append([]initd.Spec{ssh}, specs...)
 		warnings = append(s.machine.Warnings, warnings...)
 	}
 	log := initd.NewLog(s.layout.Log(), s.console())
@@ -98,8 +106,9 @@ func run(s setting) error {
 		err := memory.FollowExhaustion(memory.Root, supervisor.OutOfMemory)
 		log.Printf("nobody tells any more when memory runs out: %v", err)
 	}()
+	var failed <-chan error
 	if s.machine != nil {
-		attend(s.machine, supervisor, log)
+		failed = attend(s.machine, parked, supervisor, log)
 	}
 	supervisor.Run()
 	stopServing()
@@ -113,7 +122,12 @@ func run(s setting) error {
 		}, logEarly)
 	}
 	log.Close(time.Second)
-	return nil
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return nil
+	}
 }
 
 // stopGrace is what pods get at most when no stop says otherwise.
@@ -198,7 +212,7 @@ func childEnvironment(own []string) []string {
 	for _, entry := range own {
 		name, _, _ := strings.Cut(entry, "=")
 		switch name {
-		case "PATH", "HOME", "NOTIFY_SOCKET", "TERM", initapi.ReadyFDVariable:
+		case "PATH", "HOME", "NOTIFY_SOCKET", "TERM", initapi.ReadyFDVariable, initapi.ParkFDVariable:
 		default:
 			environment = append(environment, entry)
 		}

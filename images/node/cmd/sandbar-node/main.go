@@ -61,6 +61,14 @@ func dispatch(ctx context.Context, arguments []string) int {
 
 // run runs the node.
 func run(ctx context.Context, arguments []string) int {
+	// What packages do at their initialisation, which takes seconds under emulation, is done by now.
+	if err := initapi.AwaitIdentity(ctx); err != nil {
+		if ctx.Err() != nil {
+			return 0
+		}
+		fmt.Fprintf(os.Stderr, "sandbar-node: %v\n", err)
+		return 1
+	}
 	ready, err := announcer()
 	if err == nil {
 		var stopProfile func() error

@@ -29,6 +29,12 @@ func run(ctx context.Context) error {
 	authorizedKeys := flag.String("authorized-keys", "", "`file` with the public keys that are let in")
 	listen := flag.String("listen", ":22", "`address` to listen on")
 	flag.Parse()
+	if err := initapi.AwaitIdentity(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
 	options := sshd.Options{
 		Environment: os.Environ(),
 		Logf:        func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) },

@@ -31,6 +31,8 @@ type Options struct {
 	Model string
 	// Emulated are architectures whose programs run through an emulator.
 	Emulated []string
+	// Parked says that copies of this machine become different nodes: what tells them apart is left to [Identify].
+	Parked bool
 	// Logf takes a line for each thing that was done or found.
 	Logf func(format string, args ...any)
 }
@@ -58,33 +60,56 @@ type preparer struct {
 func Prepare(options Options) (*Result, error) {
 	p := &preparer{options: options, layout: options.Layout}
 	p.result.Facts.Container, p.result.Facts.Model, p.result.Facts.Emulated = !options.Machine, options.Model, options.Emulated
-	for _, step := range []struct {
-		name string
-		do   func() error
-	}{
+	if err := p.do([]step{
 		{"share the mounts", p.shareMounts},
 		{"prepare /run and /tmp", p.temporaryFileSystems},
 		{"clean up after the last run", p.clean},
 		{"make the folders", p.folders},
 		{"prepare the control groups", p.cgroups},
-		{"identify the machine", p.identity},
+		{"identify the machine", p.identityUnlessParked},
 		{"write the resolvers for pods", p.resolvers},
 		{"look at the volume", p.snapshotter},
 		{"look at the privileges", p.privileges},
 		{"make the kernel's settings", p.kernel},
-	} {
-		began := time.Now()
-		if err := step.do(); err != nil {
-			return nil, fmt.Errorf("%s: %w", step.name, err)
-		}
-		if took := time.Since(began); took >= slowStep {
-			options.Logf("it took %d ms to %s", took.Milliseconds(), step.name)
-		}
+	}); err != nil {
+		return nil, err
 	}
 	if err := p.result.Facts.Write(p.layout.HostInfo()); err != nil {
 		return nil, err
 	}
 	return &p.result, nil
+}
+
+// Identify does what [Prepare] left out in a machine that was parked, and again what depends on the files of its host.
+func Identify(options Options, prepared *Result) error {
+	p := &preparer{options: options, layout: options.Layout, result: *prepared}
+	if err := p.do([]step{
+		{"identify the machine", p.identity},
+		{"write the resolvers for pods", p.resolvers},
+	}); err != nil {
+		return err
+	}
+	return p.result.Facts.Write(p.layout.HostInfo())
+}
+
+// step is a part of the preparation.
+type step struct {
+	name string
+	do   func() error
+}
+
+// do takes the steps in order, and says which ones were slow.
+func (p *preparer) do(steps []step) error {
+	for _, step := range steps {
+		began := time.Now()
+		if err := step.do(); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+		if took := time.Since(began); took >= slowStep {
+			p.options.Logf("it took %d ms to %s", took.Milliseconds(), step.name)
+		}
+	}
+	return nil
 }
 
 func (p *preparer) warn(code, hint, format string, args ...any) {

@@ -35,6 +35,14 @@ func (p *preparer) identity() error {
 	return nil
 }
 
+// identityUnlessParked leaves the machine ID to [Identify] where copies of the machine must not have the same.
+func (p *preparer) identityUnlessParked() error {
+	if p.options.Parked {
+		return nil
+	}
+	return p.identity()
+}
+
 // validMachineID tells 32 hexadecimal digits, as machine-id(5) has them.
 func validMachineID(id string) bool {
 	raw, err := hex.DecodeString(id)

@@ -105,6 +105,8 @@ type (
 	eventStop struct{ grace *time.Duration }
 	// eventAlone says that no other process is left.
 	eventAlone struct{}
+	// eventIdentified says that the machine is somebody's only now: whatever was before was another one's start.
+	eventIdentified struct{}
 	// eventOutOfMemory says how often the node's memory limit was reached since the one before.
 	eventOutOfMemory struct{ times uint64 }
 )
@@ -174,6 +176,9 @@ func (m *machine) handle(now time.Time, event any) []any {
 		m.outOfMemory.Last = now
 		m.revision++
 		return nil
+	case eventIdentified:
+		m.beginAnew(now)
+		return nil
 	case eventAlone:
 		if m.phase == phaseRest || m.phase == phaseKill {
 			m.phase = phaseDone
@@ -222,6 +227,21 @@ func (m *machine) startAll() []any {
 		actions = append(actions, actionStart{name: c.Name})
 	}
 	return actions
+}
+
+// beginAnew lets the start begin now, with what runs already. The clock may have jumped by days.
+func (m *machine) beginAnew(now time.Time) {
+	m.started = now
+	for _, c := range m.children {
+		c.Since = now
+		if !c.FirstStarted.IsZero() {
+			c.FirstStarted = now
+		}
+		if !c.FirstReady.IsZero() {
+			c.FirstReady = now
+		}
+	}
+	m.revision++
 }
 
 func (m *machine) onStarted(now time.Time, e eventStarted) []any {

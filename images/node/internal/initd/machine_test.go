@@ -324,3 +324,26 @@ func TestAKillIsNotTheProcesssFault(t *testing.T) {
 		})
 	}
 }
+
+// A machine that was parked begins when it gets its identity, with what runs already.
+func TestBeginAnew(t *testing.T) {
+	b := newBench(t)
+	b.feed(eventBegin{})
+	b.ready("containerd")
+	before := b.machine.report()
+	b.now = b.now.Add(72 * time.Hour)
+	b.feed(eventIdentified{})
+	report := b.machine.report()
+	if report.Started != b.now || report.Revision <= before.Revision {
+		t.Errorf("started %s, revision %d after %d", report.Started, report.Revision, before.Revision)
+	}
+	for _, c := range report.Children {
+		was, _ := before.Child(c.Name)
+		if c.Since != b.now || c.FirstStarted != b.now || c.State != was.State || c.PID != was.PID || c.Restarts != 0 {
+			t.Errorf("%+v was %+v", c, was)
+		}
+		if want := c.Name == "containerd"; c.FirstReady.Equal(b.now) != want || c.FirstReady.IsZero() == want {
+			t.Errorf("%s was first ready at %s", c.Name, c.FirstReady)
+		}
+	}
+}

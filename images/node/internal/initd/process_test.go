@@ -94,6 +94,8 @@ func play(role, folder string) error {
 			return err
 		}
 		fmt.Println("node has", grace)
+	case "held":
+		return playHeld()
 	case "orphans":
 		// Each is left to the first process, which has to collect it.
 		for range 200 {
@@ -105,6 +107,21 @@ func play(role, folder string) error {
 		return errors.New("unknown role")
 	}
 	return nil
+}
+
+// playHeld waits for an identity and then says what is left of the waiting.
+func playHeld() error {
+	// The runtime's own descriptors are not handed on; what was inherited besides is.
+	syscall.CloseOnExec(3)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	fmt.Println("went on:", initapi.AwaitIdentity(ctx))
+	_, set := os.LookupEnv(initapi.ParkFDVariable)
+	fmt.Println("variable:", set)
+	list := exec.Command("/bin/sh", "-c", `cd /proc/$$/fd && for one in 0 1 2 3 4 5 6 7 8 9; do [ ! -e $one ] || printf ' %s' $one; done`)
+	output, err := list.Output()
+	fmt.Printf("descriptors:%s\n", output)
+	return err
 }
 
 func playFirst(folder string) error {

@@ -120,6 +120,9 @@ func (s *Supervisor) Stop(grace *time.Duration) {
 	s.send(eventStop{grace: grace})
 }
 
+// Identified lets the start begin now: until then the machine was nobody's.
+func (s *Supervisor) Identified() { s.send(eventIdentified{}) }
+
 // OutOfMemory tells that the node's memory limit was reached so often, and that the kernel ended processes for it.
 func (s *Supervisor) OutOfMemory(times uint64) { s.send(eventOutOfMemory{times: times}) }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -47,6 +48,9 @@ type Machine struct {
 	logf  func(format string, args ...any)
 	boots chan control.HostMessage
 	stops chan *time.Duration
+	// identities has the host's word for a machine that is parked; parked says that it may come.
+	identities chan control.HostMessage
+	parked     atomic.Bool
 	// booted says that the host has said what the machine is to be; only who reads its messages touches it.
 	booted bool
 }
@@ -63,12 +67,13 @@ func New(version string, logf func(format string, args ...any)) *Machine {
 	m := &Machine{
 		link: control.NewLink(logf), logf: logf,
 		boots: make(chan control.HostMessage, 1), stops: make(chan *time.Duration, 1),
+		identities: make(chan control.HostMessage, 1),
 	}
 	m.link.Send(control.GuestMessage{Type: control.TypeHello, Version: control.Version, Sandbar: version})
 	return m
 }
 
-// Start makes the machine what the host says. It returns once the node's processes can be started as in a container, or
+// Start makes the machine what the host says, but for its identity where it is to be parked. It returns once the node's processes can be started as in a container, or
 // [ErrStopped].
 func (m *Machine) Start() error {
 	// Ctrl-Alt-Del is a signal to this process from now on.
@@ -103,10 +108,7 @@ func (m *Machine) Start() error {
 	if err := configureNetwork(m.Boot.Network); err != nil {
 		return err
 	}
-	if err := nameFiles(&m.Boot); err != nil {
-		return err
-	}
-	if err := putFiles(m.Boot.Files); err != nil {
+	if err := m.takeIdentity(); err != nil {
 		return err
 	}
 	if m.Boot.EmulateBinaries {
@@ -117,9 +119,35 @@ func (m *Machine) Start() error {
 	}
 	m.Phase(control.PhaseNetwork)
 	m.Environment = environment(m.Boot.Environment)
+	return nil
+}
+
+// takeIdentity makes the machine's name and files what the boot has, which is little in a machine that is to be parked.
+func (m *Machine) takeIdentity() error {
+	if err := nameFiles(&m.Boot); err != nil {
+		return err
+	}
+	if err := putFiles(m.Boot.Files); err != nil {
+		return err
+	}
 	// They are megabytes, perhaps.
 	m.Boot.Files = nil
 	return nil
+}
+
+// Park tells the host that this machine does nothing any more, and waits for as long as it takes until the host makes it,
+// or a copy of it, somebody's. Then the random numbers are new, the clock is right, and the name and the files are there.
+func (m *Machine) Park() error {
+	// The host copies the disk along with the memory, and a copy should not need more of it than that.
+	unix.Sync()
+	m.parked.Store(true)
+	m.link.Send(control.GuestMessage{Type: control.TypeParked, Millis: sinceBoot().Milliseconds()})
+	message := <-m.identities
+	if err := renew(message.Time, message.Entropy); err != nil {
+		return err
+	}
+	m.Boot.Identity = message.Identity
+	return m.takeIdentity()
 }
 
 // listen opens the control port and reads what the host says from now on.
@@ -151,6 +179,12 @@ func (m *Machine) handle(message control.HostMessage) {
 		}
 		m.booted = true
 		m.boots <- message
+	case control.TypeIdentity:
+		if !m.parked.CompareAndSwap(true, false) {
+			m.link.Refuse(message.Type, errors.New("the machine is not parked"))
+			return
+		}
+		m.identities <- message
 	case control.TypeClock:
 		if err := renew(message.Time, message.Entropy); err != nil {
 			m.link.Refuse(message.Type, err)

@@ -260,6 +260,9 @@ func TestNames(t *testing.T) {
 	if got := hosts("default", netip.MustParseAddr("10.0.2.15")); !strings.HasSuffix(got, "\n10.0.2.15\tdefault\n") || !strings.HasPrefix(got, "127.0.0.1\tlocalhost\n") {
 		t.Errorf("hosts: %q", got)
 	}
+	if got := hosts("", netip.MustParseAddr("10.0.2.15")); strings.Contains(got, "10.0.2.15") {
+		t.Errorf("hosts of a machine without a name: %q", got)
+	}
 	if got := resolvers(netip.MustParseAddr("10.0.2.3")) + resolvers(netip.Addr{}); got != "nameserver 10.0.2.3\n" {
 		t.Errorf("resolvers: %q", got)
 	}
@@ -272,8 +275,8 @@ func TestNames(t *testing.T) {
 func TestHandle(t *testing.T) {
 	var said []string
 	m := New("1", func(format string, _ ...any) { said = append(said, format) })
-	m.handle(control.HostMessage{Type: control.TypeBoot, Boot: control.Boot{Hostname: "first"}})
-	m.handle(control.HostMessage{Type: control.TypeBoot, Boot: control.Boot{Hostname: "second"}})
+	m.handle(control.HostMessage{Type: control.TypeBoot, Boot: control.Boot{Identity: control.Identity{Hostname: "first"}}})
+	m.handle(control.HostMessage{Type: control.TypeBoot, Boot: control.Boot{Identity: control.Identity{Hostname: "second"}}})
 	if got := <-m.boots; got.Hostname != "first" || len(said) != 1 {
 		t.Errorf("%s, said %q", got.Hostname, said)
 	}
@@ -290,5 +293,22 @@ func TestHandle(t *testing.T) {
 	m.handle(control.HostMessage{Type: control.TypeStop, GraceMillis: &late})
 	if got := <-m.stops; got == nil || got.Hours() != 1 {
 		t.Errorf("a grace of years: %v", got)
+	}
+}
+
+// An identity is taken once, by a machine that is parked.
+func TestHandleIdentity(t *testing.T) {
+	refused := 0
+	m := New("1", func(string, ...any) { refused++ })
+	m.handle(control.HostMessage{Type: control.TypeBoot, Boot: control.Boot{Park: true}})
+	m.handle(control.HostMessage{Type: control.TypeIdentity})
+	if refused != 1 || len(m.identities) != 0 {
+		t.Errorf("before it was parked: %d refused", refused)
+	}
+	m.parked.Store(true)
+	m.handle(control.HostMessage{Type: control.TypeIdentity, Boot: control.Boot{Identity: control.Identity{Hostname: "first"}}})
+	m.handle(control.HostMessage{Type: control.TypeIdentity, Boot: control.Boot{Identity: control.Identity{Hostname: "second"}}})
+	if got := <-m.identities; got.Hostname != "first" || refused != 2 || len(m.identities) != 0 {
+		t.Errorf("%s, %d refused", got.Hostname, refused)
 	}
 }

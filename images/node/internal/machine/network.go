@@ -78,16 +78,20 @@ func configureNetwork(network control.Network) error {
 	})
 }
 
-// nameFiles sets the machine's name and writes what an engine gives a container: its name, hosts and resolvers.
+// nameFiles sets the machine's name, if it has one yet, and writes what an engine gives a container: its name, hosts and
+// resolvers.
 func nameFiles(boot *control.Boot) error {
-	if err := unix.Sethostname([]byte(boot.Hostname)); err != nil {
-		return fmt.Errorf("set the host name: %w", err)
-	}
-	for path, content := range map[string]string{
-		"/etc/hostname":    boot.Hostname + "\n",
+	files := map[string]string{
 		"/etc/hosts":       hosts(boot.Hostname, boot.Network.Address.Addr()),
 		"/etc/resolv.conf": resolvers(boot.Network.DNS),
-	} {
+	}
+	if boot.Hostname != "" {
+		if err := unix.Sethostname([]byte(boot.Hostname)); err != nil {
+			return fmt.Errorf("set the host name: %w", err)
+		}
+		files["/etc/hostname"] = boot.Hostname + "\n"
+	}
+	for path, content := range files {
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			return err
 		}
@@ -96,7 +100,11 @@ func nameFiles(boot *control.Boot) error {
 }
 
 func hosts(name string, address netip.Addr) string {
-	return "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n" + address.String() + "\t" + name + "\n"
+	lines := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+	if name == "" {
+		return lines
+	}
+	return lines + address.String() + "\t" + name + "\n"
 }
 
 func resolvers(dns netip.Addr) string {

@@ -12,6 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"sandbar.dev/node/internal/contract/contracttest"
 	"sandbar.dev/node/internal/machine/control"
 )
 
@@ -22,6 +25,16 @@ const moment = `"time":"2026-11-26T22:00:00.123456789Z","entropy":"AAAAAAAAAAAAA
 func bootLine(more string) string {
 	return `{"type":"boot",` + moment + `,"hostname":"a","ssh":{"hostKey":"k","authorizedKeys":["ssh-ed25519 A"]},` +
 		`"network":{"address":"10.0.2.15/24","gateway":"10.0.2.2"}` + more + `}`
+}
+
+// parkLine is a boot message of a machine that is to be parked, with what else is put into it.
+func parkLine(more string) string {
+	return `{"type":"boot","park":true,` + moment + `,"network":{"address":"10.0.2.15/24","gateway":"10.0.2.2"}` + more + `}`
+}
+
+// identityLine is an identity that is right, with what else is put into it.
+func identityLine(more string) string {
+	return `{"type":"identity",` + moment + `,"hostname":"a","ssh":{"hostKey":"k","authorizedKeys":["ssh-ed25519 A"]}` + more + `}`
 }
 
 // linkLine is a boot message whose network has this link.
@@ -82,6 +95,18 @@ func TestReadHost(t *testing.T) {
 		{name: "a link that loses everything", line: linkLine(`{"lossPercent":100}`), refused: "network.link.lossPercent is 100: it may be 0 to 90"},
 		{name: "a link of words", line: linkLine(`{"latencyMillis":"20ms"}`), refused: "latencyMillis"},
 		{name: "a command", line: bootLine(`,"command":["sh"]`), refused: "no other command"},
+		{name: "a machine to be parked", line: parkLine(`,"environment":{"A":"b"},"model":"m","emulateBinaries":true`), handled: "boot"},
+		{name: "a machine to be parked with empty fields", line: parkLine(`,"hostname":"","files":null,"ssh":{"hostKey":"","authorizedKeys":[]}`), handled: "boot"},
+		{name: "a machine to be parked with a name", line: parkLine(`,"hostname":"a"`), refused: "a machine that is to be parked gets no hostname: that comes with identity"},
+		{name: "a machine to be parked with a key", line: parkLine(`,"ssh":{"authorizedKeys":["ssh-ed25519 A"]}`), refused: "gets no ssh"},
+		{name: "a machine to be parked with a file", line: parkLine(`,"files":[{"path":"/x"}]`), refused: "gets no files"},
+		{name: "a machine to be parked without a network", line: strings.Replace(parkLine(""), "10.0.2.15/24", "", 1), refused: "IPv4"},
+		{name: "a machine that is not to be parked", line: bootLine(`,"park":false`), handled: "boot"},
+		{name: "identity", line: identityLine(`,"files":[{"path":"/x","content":"eA=="}]`), handled: "identity"},
+		{name: "identity without ssh", line: strings.Replace(identityLine(""), `"ssh"`, `"key"`, 1), refused: "ssh lacks"},
+		{name: "identity without a name", line: strings.Replace(identityLine(""), `"hostname":"a",`, "", 1), refused: "hostname"},
+		{name: "identity with a kernel's file", line: identityLine(`,"files":[{"path":"/dev/x"}]`), refused: "kernel's"},
+		{name: "identity without a clock", line: strings.Replace(identityLine(""), moment, `"time":"1970-01-01T00:00:00Z"`, 1), refused: "entropy has 0 bytes"},
 		{name: "a relative file", line: bootLine(`,"files":[{"path":"etc/x"}]`), refused: `"etc/x"`},
 		{name: "a file elsewhere", line: bootLine(`,"files":[{"path":"/etc/../proc/x"}]`), refused: "clean"},
 		{name: "a kernel's file", line: bootLine(`,"files":[{"path":"/proc/sys/x"}]`), refused: "kernel's"},
@@ -136,6 +161,44 @@ func TestBootSaysAllThatIsWrong(t *testing.T) {
 			t.Errorf("%s is missing in: %v", part, err)
 		}
 	}
+}
+
+// The lines that this package takes are those of the schema, and so is what the schema does not allow refused here.
+func TestSchema(t *testing.T) {
+	schema := contracttest.Schema(t, "control.schema.json")
+	for _, c := range []struct {
+		line string
+		fits bool
+	}{
+		{bootLine(""), true},
+		{bootLine(`,"park":false`), true},
+		{parkLine(""), true},
+		{parkLine(`,"hostname":"","files":null,"ssh":{"hostKey":"","authorizedKeys":null}`), true},
+		{parkLine(`,"hostname":"a"`), false},
+		{parkLine(`,"ssh":{"hostKey":"k","authorizedKeys":[]}`), false},
+		{parkLine(`,"files":[{"path":"/x"}]`), false},
+		{strings.Replace(bootLine(""), `"ssh"`, `"key"`, 1), false},
+		{identityLine(""), true},
+		{identityLine(`,"files":[{"path":"/x"}]`), true},
+		{strings.Replace(identityLine(""), `"ssh"`, `"key"`, 1), false},
+		{strings.Replace(identityLine(""), `"hostname":"a"`, `"hostname":""`, 1), false},
+	} {
+		value, err := jsonschema.UnmarshalJSON(strings.NewReader(c.line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(value); (err == nil) != c.fits {
+			t.Errorf("%s: %v", c.line, err)
+		}
+		message := control.HostMessage{}
+		if err := json.Unmarshal([]byte(c.line), &message); err != nil {
+			t.Fatal(err)
+		}
+		if err := message.Check(); (err == nil) != c.fits {
+			t.Errorf("%s: %v", c.line, err)
+		}
+	}
+	contracttest.ValidateValue(t, "control.schema.json", control.GuestMessage{Type: control.TypeParked, Millis: 1234})
 }
 
 func TestLargeBoot(t *testing.T) {

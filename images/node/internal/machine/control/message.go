@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// Version is the protocol's version.
-const Version = 1
+// Version is the protocol's version. Version 2 has [Boot.Park], [TypeParked] and [TypeIdentity]; a machine of version 1
+// would start as usual.
+const Version = 2
 
 // Names of virtio-serial ports.
 const (
@@ -28,6 +29,9 @@ const (
 	TypeHello = "hello"
 	// TypePhase says that a part of the start is done: Name, and Millis since the kernel's clock began.
 	TypePhase = "phase"
+	// TypeParked says that a machine that was booted with Park has done all that needs no identity, and does nothing until
+	// [TypeIdentity]: Millis since the kernel's clock began. Its disk is as it would be after a power cut now.
+	TypeParked = "parked"
 	// TypeReady says that SSH answers and the node's processes are started.
 	TypeReady = "ready"
 	// TypeFailed says that the machine cannot go on and powers off: Reason.
@@ -44,6 +48,8 @@ const (
 const (
 	// TypeBoot is everything that makes the machine the cluster's. It waits for it before it touches the cluster's disk.
 	TypeBoot = "boot"
+	// TypeIdentity makes a machine that is parked, or a copy of it, the cluster's: Time, Entropy and [Identity].
+	TypeIdentity = "identity"
 	// TypeClock brings the time and fresh entropy after the machine slept: Time, Entropy.
 	TypeClock = "clock"
 	// TypeStop asks for an orderly end: GraceMillis.
@@ -91,16 +97,23 @@ type HostMessage struct {
 	Boot
 }
 
-// Boot is what belongs to [TypeBoot] alone.
-type Boot struct {
+// Identity is what makes a machine another than its copies. [TypeBoot] has it without Park, [TypeIdentity] after that.
+type Identity struct {
 	// Hostname is the machine's name.
 	Hostname string `json:"hostname"`
 	// Files are written into the root, which is new at each start, or below /var/lib/sandbar, where they stay.
 	Files []File `json:"files"`
-	// Environment is that of the node's processes (proxies, SANDBAR_STOP_GRACE).
-	Environment map[string]string `json:"environment"`
 	// SSH is who may come in and how the machine proves itself.
 	SSH SSH `json:"ssh"`
+}
+
+// Boot is what belongs to [TypeBoot] alone, but for the identity.
+type Boot struct {
+	Identity
+	// Park has the machine start as far as that goes without an identity, say [TypeParked] and wait for [TypeIdentity].
+	Park bool `json:"park,omitempty"`
+	// Environment is that of the node's processes (proxies, SANDBAR_STOP_GRACE).
+	Environment map[string]string `json:"environment"`
 	// Network is the machine's address.
 	Network Network `json:"network"`
 	// EmulateBinaries lets programs of another architecture run, through an emulator.
@@ -166,6 +179,8 @@ func (m *HostMessage) Check() error {
 	switch m.Type {
 	case TypeBoot:
 		return errors.Join(append(m.checkMoment(), m.Boot.check()...)...)
+	case TypeIdentity:
+		return errors.Join(append(m.checkMoment(), m.Identity.check()...)...)
 	case TypeClock:
 		return errors.Join(m.checkMoment()...)
 	case TypeStop:
@@ -193,13 +208,13 @@ func (m *HostMessage) checkMoment() []error {
 // longestName is the kernel's __NEW_UTS_LEN, in bytes.
 const longestName = 64
 
-func (b *Boot) check() []error {
+func (i *Identity) check() []error {
 	var problems []error
 	say := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if b.Hostname == "" || len(b.Hostname) > longestName || strings.ContainsAny(b.Hostname, " \t\n/") {
-		say("hostname is %q", b.Hostname)
+	if i.Hostname == "" || len(i.Hostname) > longestName || strings.ContainsAny(i.Hostname, " \t\n/") {
+		say("hostname is %q", i.Hostname)
 	}
-	for _, file := range b.Files {
+	for _, file := range i.Files {
 		if !path.IsAbs(file.Path) || path.Clean(file.Path) != file.Path || file.Path == "/" {
 			say("the file %q has no absolute, clean path", file.Path)
 		}
@@ -212,13 +227,46 @@ func (b *Boot) check() []error {
 			say("the file %q has mode %o", file.Path, file.Mode)
 		}
 	}
+	if i.SSH.HostKey == "" || len(i.SSH.AuthorizedKeys) == 0 {
+		say("ssh lacks the host key or a key that is let in")
+	}
+	return problems
+}
+
+// checkNone says what a machine is told of its identity that is to be parked.
+func (i *Identity) checkNone() []error {
+	var problems []error
+	for _, field := range []struct {
+		name  string
+		given bool
+	}{
+		{"hostname", i.Hostname != ""},
+		{"ssh", i.SSH.HostKey != "" || len(i.SSH.AuthorizedKeys) > 0},
+		{"files", len(i.Files) > 0},
+	} {
+		if field.given {
+			problems = append(problems, fmt.Errorf("a machine that is to be parked gets no %s: that comes with %s", field.name, TypeIdentity))
+		}
+	}
+	return problems
+}
+
+func (b *Boot) check() []error {
+	problems := b.Identity.check
+	if b.Park {
+		problems = b.checkNone
+	}
+	return append(problems(), b.checkMachine()...)
+}
+
+// checkMachine says what is wrong apart from the identity.
+func (b *Boot) checkMachine() []error {
+	var problems []error
+	say := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	for name := range b.Environment {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
 			say("%q is no name of a variable", name)
 		}
-	}
-	if b.SSH.HostKey == "" || len(b.SSH.AuthorizedKeys) == 0 {
-		say("ssh lacks the host key or a key that is let in")
 	}
 	if n := b.Network; !n.Address.IsValid() || !n.Address.Addr().Is4() || !n.Gateway.Is4() || (n.DNS.IsValid() && !n.DNS.Is4()) {
 		say("network %s by %s, DNS %s, is not one of IPv4", n.Address, n.Gateway, n.DNS)

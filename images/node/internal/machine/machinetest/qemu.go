@@ -324,6 +324,16 @@ func (m *Machine) report() {
 	}
 }
 
+// LogText is what came on the log port.
+func (m *Machine) LogText() string {
+	m.t.Helper()
+	text, err := os.ReadFile(m.Log)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return string(text)
+}
+
 // Wait waits for a message of a type and returns it; another end of the start is a failure.
 func (m *Machine) Wait(kind string, limit time.Duration) control.GuestMessage {
 	m.t.Helper()
@@ -355,12 +365,31 @@ func (m *Machine) Boot() control.HostMessage {
 	return control.HostMessage{
 		Type: control.TypeBoot, Time: time.Now(), Entropy: Entropy(m.t),
 		Boot: control.Boot{
-			Hostname: "machine", Model: "Test Board 1",
-			SSH: control.SSH{HostKey: m.keys.HostKey, AuthorizedKeys: []string{m.keys.AuthorizedKey}},
+			Identity: control.Identity{
+				Hostname: "machine", SSH: control.SSH{HostKey: m.keys.HostKey, AuthorizedKeys: []string{m.keys.AuthorizedKey}},
+			},
+			Model: "Test Board 1",
 			Network: control.Network{
 				Address: netip.MustParsePrefix("10.0.2.15/24"), Gateway: netip.MustParseAddr("10.0.2.2"), DNS: netip.MustParseAddr("10.0.2.3"),
 			},
 		},
+	}
+}
+
+// ParkedBoot is a message that makes the machine one that waits for [Machine.Identity].
+func (m *Machine) ParkedBoot() control.HostMessage {
+	m.t.Helper()
+	boot := m.Boot()
+	boot.Identity, boot.Park = control.Identity{}, true
+	return boot
+}
+
+// Identity is a message that makes a machine that is parked a node.
+func (m *Machine) Identity() control.HostMessage {
+	m.t.Helper()
+	boot := m.Boot()
+	return control.HostMessage{
+		Type: control.TypeIdentity, Time: boot.Time, Entropy: boot.Entropy, Boot: control.Boot{Identity: boot.Identity},
 	}
 }
 
