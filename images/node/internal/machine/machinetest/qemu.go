@@ -264,10 +264,12 @@ func (a Artefacts) arguments(m *Machine, control, disk string, without []string)
 		"-chardev", "file,id=log,path="+m.Log, "-device", "virtserialport,chardev=log,name=dev.sandbar.log",
 		"-device", "virtio-rng-pci", "-device", "virtio-balloon-pci,free-page-reporting=on",
 		"-netdev", forward, "-device", "virtio-net-pci,netdev=network,romfile=")
-	for serial, drive := range map[string]string{
-		"system": "format=raw,readonly=on,file=" + filepath.Join(a.Folder, "system.img"),
-		"data":   "format=qcow2,cache=writeback,discard=unmap,file=" + disk,
+	// In an order of their own: a machine's saved state goes into one with the same devices in the same places.
+	for _, one := range [][2]string{
+		{"system", "format=raw,readonly=on,file=" + filepath.Join(a.Folder, "system.img")},
+		{"data", "format=qcow2,cache=writeback,discard=unmap,file=" + disk},
 	} {
+		serial, drive := one[0], one[1]
 		if !slices.Contains(without, serial) {
 			arguments = append(arguments, "-drive", "if=none,id="+serial+","+drive, "-device", "virtio-blk-pci,drive="+serial+",serial="+serial)
 		}
