@@ -29,6 +29,8 @@ use sha2::{Digest, Sha256};
 
 /// The cluster.
 const CLUSTER: &str = "device";
+/// Another one of the same board.
+const TWIN: &str = "twin";
 /// The folder of its machine.
 const MACHINE: &str = "sandbar-device";
 /// The board that it is, and what of it is left out to be quicker.
@@ -46,12 +48,15 @@ type Outcome<T = ()> = Result<T, String>;
 type Step = (&'static str, fn(&Suite) -> Outcome);
 
 /// The steps in their order.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 9] = [
     ("a_set_of_another_architecture_is_refused", wrong_set),
     ("up_ends_with_the_board", up),
     ("it_is_what_the_board_is", board),
     ("the_application_of_its_architecture_runs_on_it", application),
     ("a_program_of_another_architecture_runs_on_it", emulated),
+    ("stop_keeps_the_board_and_start_goes_on", stop_and_start),
+    ("a_killed_board_comes_back", killed),
+    ("another_board_of_its_kind_starts_from_a_copy_and_is_nobody_elses", twin),
     ("rm_leaves_nothing", remove),
 ];
 
@@ -134,7 +139,46 @@ impl Suite {
     }
 
     fn kubectl(&self, arguments: &[&str]) -> Outcome<String> {
-        self.sandbar(&[&["kubectl"], arguments].concat())
+        self.kubectl_of(CLUSTER, arguments)
+    }
+
+    fn kubectl_of(&self, cluster: &str, arguments: &[&str]) -> Outcome<String> {
+        self.sandbar(&[&["kubectl", "--cluster", cluster], arguments].concat())
+    }
+
+    /// What says which cluster and which machine it is: no two have any of it in common.
+    fn identity(&self, cluster: &str) -> Outcome<Vec<String>> {
+        let authority = self.sandbar(&["kubeconfig", "print", cluster])?;
+        let authority = authority.lines().find(|line| line.contains("certificate-authority-data")).unwrap_or_default();
+        let of_kube_system = ["get", "namespace", "kube-system", "--output", "jsonpath={.metadata.uid}"];
+        let of_node = ["get", "nodes", "--output", "jsonpath={.items[0].status.nodeInfo.machineID}"];
+        let keys =
+            std::fs::read_to_string(self.path("home/data/machines").join(format!("sandbar-{cluster}/keys.json")));
+        let all = [
+            authority.to_owned(),
+            self.kubectl_of(cluster, &of_kube_system)?,
+            self.kubectl_of(cluster, &of_node)?,
+            self.sandbar(&["exec", "--cluster", cluster, "--", "hostname"])?,
+            self.sandbar(&["exec", "--cluster", cluster, "--", "sha256sum", "/run/sandbar/ssh/host_key"])?,
+            keys.map_err(words)?,
+        ];
+        assert!(all.iter().all(|one| !one.is_empty()), "{all:?}");
+        Ok(all.to_vec())
+    }
+
+    /// Waits until the application answers through the ingress.
+    fn application_answers(&self) -> Outcome {
+        let http = self.json(&["status"])?["addresses"]["http"].as_str().unwrap_or_default().to_owned();
+        let port: u16 = http.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(80);
+        let begun = Instant::now();
+        loop {
+            match get(port) {
+                Ok(answer) if answer.contains("Hello from the edge!") => return Ok(()),
+                answer => assert!(begun.elapsed() < PATIENCE, "{answer:?}"),
+            }
+            // Its endpoints reach the ingress a moment after the rollout, which nothing tells from outside.
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     /// The end of what its supervisor and its console said.
@@ -258,17 +302,7 @@ fn application(suite: &Suite) -> Outcome {
 
     suite.kubectl(&["apply", "-k", example.to_str().unwrap()])?;
     suite.kubectl(&["rollout", "status", "deployment/hello", "--timeout=180s"])?;
-    let http = suite.json(&["status"])?["addresses"]["http"].as_str().unwrap_or_default().to_owned();
-    let port: u16 = http.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(80);
-    let begun = Instant::now();
-    loop {
-        match get(port) {
-            Ok(answer) if answer.contains("Hello from the edge!") => return Ok(()),
-            answer => assert!(begun.elapsed() < PATIENCE, "{answer:?}"),
-        }
-        // Its endpoints reach the ingress a moment after the rollout, which nothing tells from outside.
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    suite.application_answers()
 }
 
 /// The application for the laptop's architecture, through the emulator in the machine.
@@ -289,6 +323,62 @@ fn emulated(suite: &Suite) -> Outcome {
         }
         std::thread::sleep(Duration::from_millis(200));
     }
+}
+
+fn stop_and_start(suite: &Suite) -> Outcome {
+    let boot = || suite.sandbar(&["exec", "--", "cat", "/proc/sys/kernel/random/boot_id"]);
+    let of = "jsonpath={.items[*].status.containerStatuses[0].containerID}";
+    let containers = || suite.kubectl(&["get", "pods", "--output", of]);
+    let before = (boot()?, containers()?);
+    assert!(before.1.contains("containerd://"), "{before:?}");
+    let stopped = suite.json(&["stop"])?;
+    assert!(stopped["kept"]["bytes"].as_u64() > Some(100 << 20), "{stopped}");
+    let begun = Instant::now();
+    suite.sandbar(&["start", "--timeout", TIMEOUT])?;
+    eprintln!("the board went on after {:.1?}", begun.elapsed());
+    assert_eq!((boot()?, containers()?), before, "it is the same, and went on");
+    suite.application_answers()
+}
+
+fn killed(suite: &Suite) -> Outcome {
+    let folders = std::fs::read_dir(suite.path("home/run/m")).map_err(words)?;
+    let file = folders.flatten().map(|folder| folder.path().join("powered.json")).find(|file| file.exists());
+    let powered = std::fs::read(file.ok_or("no machine runs")?).map_err(words)?;
+    let powered: Value = serde_json::from_slice(&powered).map_err(|error| error.to_string())?;
+    let killed = Command::new("kill").args(["-9", &powered["process"].to_string()]).status().map_err(words)?;
+    assert!(killed.success(), "{killed}");
+    suite.up()?;
+    suite.application_answers()
+}
+
+/// The first board was parked on its way, and its state kept: the second is a copy of it, with an identity of its own.
+fn twin(suite: &Suite) -> Outcome {
+    let first = suite.identity(CLUSTER)?;
+    let token = suite.kubectl(&["create", "token", "default"])?;
+    suite.sandbar(&["stop"])?;
+    let begun = Instant::now();
+    let up = ["up", TWIN, "--node-image", "./machine.tar", "--timeout", TIMEOUT];
+    suite.sandbar(&[&up[..], &BOARD].concat())?;
+    eprintln!("its twin was ready after {:.1?}", begun.elapsed());
+    let log = suite.path("home/data/machines").join(format!("sandbar-{TWIN}/supervisor.log"));
+    let log = std::fs::read_to_string(log).map_err(words)?;
+    assert!(!log.contains("says hello"), "it was switched on: {log}");
+    let second = suite.identity(TWIN)?;
+    for (first, second) in first.iter().zip(&second) {
+        assert_ne!(first, second);
+    }
+    // What the first one signed is nothing to the second.
+    let token = format!("--token={}", token.trim());
+    let refused = suite.output(&["kubectl", "--cluster", TWIN, &token, "auth", "whoami"])?;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("Unauthorized"), "{said}");
+    let nodes = suite.kubectl_of(TWIN, &["get", "nodes", "--no-headers"])?;
+    assert!(nodes.starts_with(TWIN) && nodes.lines().count() == 1 && nodes.contains(" Ready "), "{nodes}");
+    assert!(
+        suite.kubectl_of(TWIN, &["get", "deployments", "--output", "name"])?.is_empty(),
+        "nothing of the first is there"
+    );
+    suite.sandbar(&["rm", TWIN, "--yes"]).map(drop)
 }
 
 impl Suite {

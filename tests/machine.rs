@@ -50,7 +50,7 @@ type Outcome<T = ()> = Result<T, String>;
 type Step = (&'static str, fn(&Suite) -> Outcome);
 
 /// The steps in their order.
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     ("up_ends_with_a_cluster_that_answers", up),
     ("what_does_not_fit_is_refused", too_large),
     ("a_kernel_that_panics_is_quoted", panicking),
@@ -67,6 +67,7 @@ const STEPS: [Step; 17] = [
     ("a_state_of_another_version_is_dropped_with_a_note", other_version),
     ("a_supervisor_killed_while_it_saves_loses_nothing_acknowledged", killed_save),
     ("a_shutdown_keeps_nothing", shutdown),
+    ("a_damaged_state_of_its_kind_is_dropped", damaged_template),
     ("rm_leaves_nothing", remove),
 ];
 
@@ -461,12 +462,11 @@ fn starts_anew(suite: &Suite, why: &str) -> Outcome {
     suite.kubectl(&["get", "configmap", "acknowledged"]).map(drop)
 }
 
-fn damaged_state(suite: &Suite) -> Outcome {
+/// Changes a byte of a state.
+fn damage(state: &Path) -> Outcome {
     use std::io::{Read, Seek, SeekFrom, Write};
-    let boot = suite.boot()?;
-    suite.sandbar(&["stop"])?;
     let change = || -> std::io::Result<()> {
-        let mut file = std::fs::OpenOptions::new().read(true).write(true).open(suite.file("kept.state"))?;
+        let mut file = std::fs::OpenOptions::new().read(true).write(true).open(state)?;
         let mut byte = [0];
         // In the guest's memory, where QEMU itself would notice nothing.
         file.seek(SeekFrom::Start(200 << 20))?;
@@ -474,7 +474,13 @@ fn damaged_state(suite: &Suite) -> Outcome {
         file.seek(SeekFrom::Start(200 << 20))?;
         file.write_all(&[!byte[0]])
     };
-    change().map_err(|error| error.to_string())?;
+    change().map_err(|error| error.to_string())
+}
+
+fn damaged_state(suite: &Suite) -> Outcome {
+    let boot = suite.boot()?;
+    suite.sandbar(&["stop"])?;
+    damage(&suite.file("kept.state"))?;
     starts_anew(suite, "its file is damaged")?;
     assert_ne!(suite.boot()?, boot);
     Ok(())
@@ -517,6 +523,32 @@ fn shutdown(suite: &Suite) -> Outcome {
     suite.start()?;
     assert_ne!(suite.boot()?, boot);
     suite.kubectl(&["get", "configmap", "acknowledged"]).map(drop)
+}
+
+/// The first machine kept the state of its kind on its way; a second one finds it damaged.
+fn damaged_template(suite: &Suite) -> Outcome {
+    let words = |error: std::io::Error| error.to_string();
+    let folders = |path: &Path| -> Outcome<Vec<PathBuf>> {
+        Ok(std::fs::read_dir(path).map_err(words)?.flatten().map(|entry| entry.path()).collect())
+    };
+    let set = folders(&suite.path("home/data/machine-images"))?;
+    let [set] = &set[..] else { return Err(format!("one set: {set:?}")) };
+    let templates = folders(&set.join("templates"))?;
+    let [template] = &templates[..] else { return Err(format!("one kind: {templates:?}")) };
+    let kept = std::fs::read(template.join("key.json")).map_err(words)?;
+    damage(&template.join("state"))?;
+    let archive = suite.archive.to_str().unwrap();
+    let up = ["up", "other", "--engine", "machine", "--node-image", archive, "--timeout", TIMEOUT];
+    suite.sandbar(&up)?;
+    let log = suite.path("home/data/machines/sandbar-other/supervisor.log");
+    let log = std::fs::read_to_string(log).map_err(words)?;
+    let dropped = log.find("does not start from the state of its kind").ok_or("nothing is said")?;
+    assert!(log[dropped..].contains("its file is damaged") && log[dropped..].contains("says hello"), "{log}");
+    assert_eq!(suite.sandbar(&["exec", "--cluster", "other", "--", "hostname"])?, "other\n");
+    suite.sandbar(&["rm", "other", "--yes"])?;
+    // And kept the state of its kind in its place.
+    let now = std::fs::read(template.join("key.json")).map_err(words)?;
+    if now == kept { Err("the damaged one is still there".to_owned()) } else { Ok(()) }
 }
 
 fn remove(suite: &Suite) -> Outcome {

@@ -62,6 +62,8 @@ mod tests {
         let same = record.files.clone();
         let asked = ClusterSpec { http_port: Some(80), cluster_network: "10.42.0.0/16".parse().ok(), ..spec.clone() };
         assert_eq!(changes(&record, &asked, &same), []);
+        let cold = ClusterSpec { cold: true, ..asked.clone() };
+        assert_eq!(changes(&record, &cold, &same), [], "how it first started is over");
         record.spec = asked;
         assert_eq!(changes(&record, &spec, &same), [], "and none when it is no longer asked for");
 
