@@ -354,7 +354,21 @@ fn killed(suite: &Suite) -> Outcome {
 /// The first board was parked on its way, and its state kept: the second is a copy of it, with an identity of its own.
 fn twin(suite: &Suite) -> Outcome {
     let first = suite.identity(CLUSTER)?;
-    let token = suite.kubectl(&["create", "token", "default"])?;
+    let token = format!("--token={}", suite.kubectl(&["create", "token", "default"])?.trim());
+    let who = |cluster: &str| {
+        let whole = [
+            "exec",
+            "--cluster",
+            cluster,
+            "--",
+            "kubectl",
+            "--kubeconfig=/dev/null",
+            "--server=https://127.0.0.1:6443",
+        ];
+        suite.output(&[&whole[..], &["--insecure-skip-tls-verify", &token, "auth", "whoami"]].concat())
+    };
+    let said = who(CLUSTER)?;
+    assert!(String::from_utf8_lossy(&said.stdout).contains("system:serviceaccount:default:default"), "{said:?}");
     suite.sandbar(&["stop"])?;
     let begun = Instant::now();
     let up = ["up", TWIN, "--node-image", "./machine.tar", "--timeout", TIMEOUT];
@@ -368,10 +382,11 @@ fn twin(suite: &Suite) -> Outcome {
         assert_ne!(first, second);
     }
     // What the first one signed is nothing to the second.
-    let token = format!("--token={}", token.trim());
-    let refused = suite.output(&["kubectl", "--cluster", TWIN, &token, "auth", "whoami"])?;
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && said.contains("Unauthorized"), "{said}");
+    let refused = who(TWIN)?;
+    assert!(
+        !refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("Unauthorized"),
+        "{refused:?}"
+    );
     let nodes = suite.kubectl_of(TWIN, &["get", "nodes", "--no-headers"])?;
     assert!(nodes.starts_with(TWIN) && nodes.lines().count() == 1 && nodes.contains(" Ready "), "{nodes}");
     assert!(
