@@ -9,10 +9,12 @@ usage: machine.py [--sandbar PROGRAM] [--samples N] [--only GROUP,…] [--json F
 """
 
 import argparse
+import http.client
 import json
 import os
 import pathlib
 import re
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -24,7 +26,9 @@ from bench import MIB, ROOT, Figure, fixed_loop, run, say, timed
 
 BOARD = "cortex-a72"
 CLUSTER = "bench"
-GROUPS = ("size", "cold", "kept", "own")
+GROUPS = ("size", "cold", "copy", "kept", "own")
+#: The port of its API, where its readiness is asked for while a command is under way.
+API_PORT = 26443
 MARKS = ("<!-- bench:machine:begin -->", "<!-- bench:machine:end -->")
 #: How long a board is left alone before it counts as idle, in seconds.
 SETTLE = 60
@@ -99,6 +103,27 @@ class Bench:
     def board(self, name, *options):
         return self.up(name, "--device", str(self.profile), "--node-image", self.archive("arm64"), *options)
 
+    def until_ready(self, *arguments):
+        """Runs a command; seconds until the API said for the first time that it is ready, and until the command was through."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        begin = time.monotonic()
+        command = subprocess.Popen([self.sandbar, *arguments], env=self.environment, stdout=subprocess.DEVNULL)
+        ready = None
+        while ready is None and command.poll() is None:
+            api = http.client.HTTPSConnection("127.0.0.1", API_PORT, timeout=60, context=context)
+            try:
+                api.request("GET", "/readyz")
+                if api.getresponse().status == 200:
+                    ready = time.monotonic() - begin
+            except OSError:
+                time.sleep(0.005)
+            finally:
+                api.close()
+        if command.wait() != 0 or ready is None:
+            sys.exit(f"error: {' '.join(arguments)} ended with {command.returncode}, ready after {ready}")
+        return ready, time.monotonic() - begin
+
     def remove(self, name=CLUSTER):
         self.cli("rm", name, "--yes")
 
@@ -120,33 +145,54 @@ class Bench:
         four = self.figure("the same with 4 cores and 4 GiB", "s", 25, 1)
         memory = self.figure("host memory of an idle board of 4 GiB", "MiB", 1024, 0)
         # The set gets into Sandbar's store with the first.
-        self.board(CLUSTER)
+        self.board(CLUSTER, "--cold")
         self.remove()
         for number in range(self.samples):
             self.calibrate()
-            two.add(self.board(CLUSTER, "--cpus", "2", "--memory", "3Gi"))
+            two.add(self.board(CLUSTER, "--cold", "--cpus", "2", "--memory", "3Gi"))
             log = (self.machine() / "supervisor.log").read_text(encoding="utf-8")
             first.add(int(re.findall(r"says hello millis=([0-9]+)", log)[-1]) / 1000)
             self.remove()
-            four.add(self.board(CLUSTER))
+            four.add(self.board(CLUSTER, "--cold"))
             if number == self.samples - 1:
                 time.sleep(SETTLE)
                 memory.add(self.status()["memoryBytes"] / MIB)
             self.remove()
 
+    def measure_copy(self):
+        first = self.figure("`up` of the first board with 2 cores and 3 GiB, which keeps the state of its kind", "s", digits=1)
+        kept = self.figure("that state on disk", "MB", 400, 0)
+        ready = self.figure("`up` of another one from that state, until its API answers, with an identity of its own", "s", 5, 1)
+        whole = self.figure("the same, until everything answers from the laptop", "s", digits=1)
+        board = ("--cpus", "2", "--memory", "3Gi")
+        first.add(self.board(CLUSTER, *board))
+        self.remove()
+        for state in (self.home / "sandbar" / "data" / "machine-images").glob("*/templates/*/state"):
+            kept.add(state.stat().st_blocks * 512 / 1e6)
+        again = ("up", CLUSTER, "--quiet", "--timeout", "10m", "--api-port", str(API_PORT), "--device", str(self.profile))
+        for _ in range(self.samples):
+            self.calibrate()
+            seconds = self.until_ready(*again, "--node-image", self.archive("arm64"), *board)
+            ready.add(seconds[0])
+            whole.add(seconds[1])
+            self.remove()
+
     def measure_kept(self):
         stop = self.figure("`stop` of that board with 2 cores, which keeps its state", "s")
         state = self.figure("kept state on disk", "MB", 400, 0)
-        start = self.figure("`start` of it, until everything answers from the laptop", "s", 0.5)
+        ready = self.figure("`start` of it, until its API answers", "s", 0.5)
+        start = self.figure("the same, until everything answers from the laptop", "s")
         pod = self.figure("after that, until a new pod runs", "s", 6, 1)
-        self.board(CLUSTER, "--cpus", "2", "--memory", "3Gi")
+        self.board(CLUSTER, "--cpus", "2", "--memory", "3Gi", "--api-port", str(API_PORT))
         time.sleep(SETTLE)
         for number in range(self.samples):
             self.calibrate()
             stop.add(self.cli_timed("stop", CLUSTER))
             files = [file for file in self.machine().rglob("*") if file.is_file() and "state" in file.name]
             state.add(sum(file.stat().st_blocks * 512 for file in files) / 1e6)
-            start.add(self.cli_timed("start", CLUSTER))
+            seconds = self.until_ready("start", CLUSTER, "--quiet")
+            ready.add(seconds[0])
+            start.add(seconds[1])
             begin = time.monotonic()
             self.run_pod(f"bench-{number}")
             pod.add(time.monotonic() - begin)
@@ -162,10 +208,13 @@ class Bench:
 
     def measure_own(self):
         own = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+        # The set gets into Sandbar's store with the first.
+        self.up(CLUSTER, "--cold", "--node-image", self.archive(own))
+        self.remove()
         cold = self.figure("cold `up --engine machine`, this host's own architecture", "s", 20, 1)
         for _ in range(self.samples):
             self.calibrate()
-            cold.add(self.up(CLUSTER, "--node-image", self.archive(own)))
+            cold.add(self.up(CLUSTER, "--cold", "--node-image", self.archive(own)))
             self.remove()
 
     def clean(self):
