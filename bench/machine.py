@@ -184,6 +184,7 @@ class Bench:
         start = self.figure("the same, until everything answers from the laptop", "s")
         pod = self.figure("after that, until a new pod runs", "s", 6, 1)
         self.board(CLUSTER, "--cpus", "2", "--memory", "3Gi", "--api-port", str(API_PORT))
+        image = self.pause_image()
         time.sleep(SETTLE)
         for number in range(self.samples):
             self.calibrate()
@@ -194,14 +195,16 @@ class Bench:
             ready.add(seconds[0])
             start.add(seconds[1])
             begin = time.monotonic()
-            self.run_pod(f"bench-{number}")
+            self.run_pod(f"bench-{number}", image)
             pod.add(time.monotonic() - begin)
         self.remove()
 
-    def run_pod(self, name):
-        """A pod of the pause image, which each node has."""
+    def pause_image(self):
+        """The name of the image that each node has."""
         images = json.loads(self.cli("image", "ls", "--cluster", CLUSTER, "--output", "json"))["images"]
-        image = next(name for image in images for name in image["names"] if "pause" in name)
+        return next(name for image in images for name in image["names"] if "pause" in name)
+
+    def run_pod(self, name, image):
         kubectl = ("kubectl", "--cluster", CLUSTER, "--")
         self.cli(*kubectl, "run", name, f"--image={image}", "--image-pull-policy=Never", "--restart=Never")
         self.cli(*kubectl, "wait", f"pod/{name}", "--for=condition=Ready", "--timeout=120s")
