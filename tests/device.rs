@@ -202,7 +202,9 @@ impl Suite {
 impl Drop for Suite {
     fn drop(&mut self) {
         // A step may have failed in the middle.
-        let _ = self.output(&["rm", CLUSTER, "--yes"]);
+        for cluster in [CLUSTER, TWIN] {
+            let _ = self.output(&["rm", cluster, "--yes"]);
+        }
     }
 }
 

@@ -37,6 +37,8 @@ const CLUSTER: &str = "machine";
 const MACHINE: &str = "sandbar-machine";
 /// How long what needs no look is waited for.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// Another one, of the same kind.
+const OTHER: &str = "other";
 /// How long a command may take where everything is translated.
 const TIMEOUT: &str = "6m";
 
@@ -209,7 +211,9 @@ impl Suite {
 impl Drop for Suite {
     fn drop(&mut self) {
         // A step may have failed in the middle.
-        let _ = self.output(&["rm", CLUSTER, "--yes"]);
+        for cluster in [CLUSTER, OTHER] {
+            let _ = self.output(&["rm", cluster, "--yes"]);
+        }
     }
 }
 
@@ -543,14 +547,14 @@ fn damaged_template(suite: &Suite) -> Outcome {
     let kept = std::fs::read(template.join("key.json")).map_err(words)?;
     damage(&template.join("state"))?;
     let archive = suite.archive.to_str().unwrap();
-    let up = ["up", "other", "--engine", "machine", "--node-image", archive, "--timeout", TIMEOUT];
+    let up = ["up", OTHER, "--engine", "machine", "--node-image", archive, "--timeout", TIMEOUT];
     suite.sandbar(&up)?;
     let log = suite.path("home/data/machines/sandbar-other/supervisor.log");
     let log = std::fs::read_to_string(log).map_err(words)?;
     let dropped = log.find("does not start from the state of its kind").ok_or("nothing is said")?;
     assert!(log[dropped..].contains("its file is damaged") && log[dropped..].contains("says hello"), "{log}");
-    assert_eq!(suite.sandbar(&["exec", "--cluster", "other", "--", "hostname"])?, "other\n");
-    suite.sandbar(&["rm", "other", "--yes"])?;
+    assert_eq!(suite.sandbar(&["exec", "--cluster", OTHER, "--", "hostname"])?, "other\n");
+    suite.sandbar(&["rm", OTHER, "--yes"])?;
     // And kept the state of its kind in its place.
     let now = std::fs::read(template.join("key.json")).map_err(words)?;
     if now == kept { Err("the damaged one is still there".to_owned()) } else { Ok(()) }
