@@ -1,5 +1,7 @@
 //! Machines that start from the state of one of their kind, and the one that such a state is kept of.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -13,6 +15,9 @@ use crate::engine::machine::kept;
 use crate::engine::machine::migration::{self, MigrationError};
 use crate::engine::machine::qmp::QmpError;
 use crate::engine::machine::template::Template;
+
+/// How long a guest that goes on may take to hear what it is.
+const HEARD: Duration = Duration::from_mins(2);
 
 impl Machine<'_> {
     /// The template of a machine that starts for the first time. What a host runs by itself is there in a second or two, and
@@ -58,7 +63,8 @@ impl Machine<'_> {
         let candidate = self.fitting(&key, &files, std::slice::from_ref(candidate))?;
         template.copy_disk(&self.supervised.folder.disk()).map_err(|error| error.to_string())?;
         let mut qemu = self.waiting(&candidate, &key, &files, begun).await?;
-        if let Err(reason) = self.wake(&mut qemu).await {
+        let woken = tokio::time::timeout(HEARD, self.wake(&mut qemu)).await;
+        if let Err(reason) = woken.unwrap_or_else(|_| Err(format!("it did not hear within {HEARD:?} what it is"))) {
             self.give_up(qemu).await;
             return Err(reason);
         }
@@ -72,9 +78,10 @@ impl Machine<'_> {
     /// Lets a guest that waits for its identity go on with this one. Nobody reaches it before it has that: nothing in it listens.
     async fn wake(&mut self, qemu: &mut Qemu) -> Result<(), String> {
         let words = |error: QmpError| error.to_string();
+        // First: what the guest is told may be more than waits anywhere while it does not read.
+        qemu.qmp.execute("cont", json!({}), COMMAND).await.map_err(words)?;
         let identity = self.identity().map(|identity| ToGuest::Identity(Box::new(identity)));
         self.tell(qemu, identity).await?;
-        qemu.qmp.execute("cont", json!({}), COMMAND).await.map_err(words)?;
         migration::let_packets_go(&qemu.qmp).await.map_err(words)
     }
 
