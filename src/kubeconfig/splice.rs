@@ -82,8 +82,10 @@ pub fn cut(text: &str, root: &Node, part: Part, item: &Node) -> Result<String, E
         let spans: Vec<_> = items.iter().map(|item| item.span.clone()).collect();
         return Ok(cut_flow(text, &list.span, &spans, index));
     }
-    let start = line_start(text, dash_before(text, item)?);
-    let end = after_line(text, item.content_end());
+    let dash = dash_before(text, item)?;
+    let start = line_start(text, dash);
+    let before = index.checked_sub(1).map(|previous| &items[previous]);
+    let end = after_its_comments(text, after_line(text, item.content_end()), dash - start, before);
     let rest = replaced(text, start..end, "");
     if items.len() > 1 {
         return Ok(rest);
@@ -136,7 +138,44 @@ pub fn unset_current(text: &str, root: &Node) -> Result<String, EditError> {
     if !text[start..key.span.start].trim_matches(' ').is_empty() {
         return Err(unsupported(format!("{CURRENT_CONTEXT} does not start its line")));
     }
-    Ok(replaced(text, start..after_line(text, value.unwrap_or(key).content_end()), ""))
+    let pairs = root.pairs().unwrap_or_default();
+    let index = pairs.iter().position(|(one, _)| one.span == key.span).unwrap_or_default();
+    let before = index.checked_sub(1).map(|previous| &pairs[previous].1);
+    let end = after_line(text, value.unwrap_or(key).content_end());
+    Ok(replaced(text, start..after_its_comments(text, end, key.span.start - start, before), ""))
+}
+
+/// Where the cut of something ends that stands in `column`: after its lines, of which the last ends at `end`, and, where what
+/// comes `before` it is a text of several lines (`|` or `>`), after the comments that are indented below it. Without it they
+/// would be lines of that text, and so would blank lines where it keeps those (`+`).
+fn after_its_comments(text: &str, end: usize, column: usize, before: Option<&Node>) -> usize {
+    let Some(block) = before.and_then(block_text_at_end) else { return end };
+    // Its span is its content; what introduces it ends the last line before that which is not blank.
+    let header = text[..block.span.start].trim_end().lines().next_back().unwrap_or_default();
+    let header = header.split(" #").next().unwrap_or_default();
+    let keeps = header.rsplit(['|', '>']).next().is_some_and(|indicators| indicators.contains('+'));
+    let (mut at, mut after) = (end, end);
+    for line in text[end..].split_inclusive('\n') {
+        at += line.len();
+        let content = line.trim_start_matches(' ');
+        let blank = content.trim().is_empty();
+        if (blank && keeps) || (content.starts_with('#') && line.len() - content.len() > column) {
+            after = at;
+        } else if !blank {
+            break;
+        }
+    }
+    after
+}
+
+/// The text of several lines that something ends with.
+fn block_text_at_end(node: &Node) -> Option<&Node> {
+    match &node.kind {
+        Kind::Scalar { style: ScalarStyle::Literal | ScalarStyle::Folded, .. } => Some(node),
+        Kind::Mapping { pairs, flow: false } => pairs.last().and_then(|(_, value)| block_text_at_end(value)),
+        Kind::Sequence { items, flow: false } => items.last().and_then(block_text_at_end),
+        _ => None,
+    }
 }
 
 /// Adds a key at the end of the top level: `flow` is its value in braces, `block` its lines at an indentation.
