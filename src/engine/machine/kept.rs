@@ -3,9 +3,9 @@
 //! It is two files beside the disk that it is of ([`Files`]): QEMU's migration stream with the guest's memory, and the
 //! key that says of what it is. The key is written last, when all else is on the disk.
 //!
-//! The state of a machine that is somebody's is good for one run. Until the guest runs on nothing writes to the machine's disk, so that a start that is killed is
-//! tried again from the same state; right before the guest runs on, the key is taken away, for good, since from then on the disk
-//! is ahead of the state, and restoring it would damage what was written since. So the disk needs no overlay of its own, its
+//! The state of a machine that is somebody's is good for one run. Until the guest runs on nothing writes to the machine's disk,
+//! so that a start that is killed is tried again from the same state; right before the guest runs on, the key is taken away, for
+//! good, since from then on the disk is ahead of the state, and restoring it would damage what was written since. So the disk needs no overlay of its own, its
 //! chain never grows, and random numbers are never given out twice. That of a machine which is nobody's yet is good for as many
 //! as are started from copies of its disk ([`super::template`]).
 

@@ -148,8 +148,7 @@ impl Machine<'_> {
             FromGuest::Parked { millis } => {
                 self.status.send_modify(|status| status.phases.push(phase("parked", millis)));
                 self.make_template(qemu).await?;
-                let identity = self.identity();
-                self.tell(qemu, identity.map(|identity| ToGuest::Identity(Box::new(identity)))).await?;
+                self.tell_identity(qemu).await?;
             }
             FromGuest::Phase { name, millis } => {
                 self.status.send_modify(|status| status.phases.push((name, millis)));
@@ -174,8 +173,14 @@ impl Machine<'_> {
         Ok(())
     }
 
+    /// Tells a guest that waits for it whose it is.
+    pub(super) async fn tell_identity(&mut self, qemu: &mut Qemu) -> Result<(), String> {
+        let identity = self.identity().map(|identity| ToGuest::Identity(Box::new(identity)));
+        self.tell(qemu, identity).await
+    }
+
     /// Tells a guest what it is.
-    pub(super) async fn tell(&mut self, qemu: &mut Qemu, what: Result<ToGuest, String>) -> Result<(), String> {
+    async fn tell(&mut self, qemu: &mut Qemu, what: Result<ToGuest, String>) -> Result<(), String> {
         let told = async {
             // It writes to its disk from then on.
             self.touch()?;
@@ -211,7 +216,7 @@ impl Machine<'_> {
     }
 
     /// What makes it this cluster's.
-    pub(super) fn identity(&self) -> Result<Identity, String> {
+    fn identity(&self) -> Result<Identity, String> {
         let keys = Keys::read(&self.supervised.folder.keys()).map_err(|error| error.to_string())?;
         let unusable = |error: KeysError| error.to_string();
         Ok(Identity {

@@ -1,5 +1,6 @@
 //! Stopping a machine as it is: its state is written to a file, and its QEMU ends.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -31,16 +32,7 @@ impl Machine<'_> {
         let draft = self.draft(qemu).await?;
         self.status.send_modify(|status| status.state = State::Stopping);
         let path = folder.kept().state;
-        let written = match qemu.qmp.execute("stop", json!({}), COMMAND).await {
-            Ok(_) => migration::write_state(&qemu.qmp, &path, SAVE).await,
-            Err(error) => Err(error.into()),
-        };
-        let Err(error) = written else { return Ok(draft) };
-        if let MigrationError::TimedOut { .. } = error
-            && let Err(error) = migration::cancel(&qemu.qmp).await
-        {
-            tracing::warn!(%error, "the writing of its state does not end");
-        }
+        let Err(error) = write_out(qemu, &path).await else { return Ok(draft) };
         if let Err(error) = kept::discard(&folder.kept(), *platform) {
             tracing::warn!(%error, "what was written of its state stays");
         }
@@ -107,6 +99,18 @@ impl Machine<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Has the guest stand still and writes its state, or nothing that goes on being written.
+pub(super) async fn write_out(qemu: &Qemu, path: &Path) -> Result<(), MigrationError> {
+    qemu.qmp.execute("stop", json!({}), COMMAND).await?;
+    let written = migration::write_state(&qemu.qmp, path, SAVE).await;
+    if let Err(MigrationError::TimedOut { .. }) = written
+        && let Err(error) = migration::cancel(&qemu.qmp).await
+    {
+        tracing::warn!(%error, "the writing of its state does not end");
+    }
+    written
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

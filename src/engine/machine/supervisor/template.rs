@@ -5,14 +5,13 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::save::SAVE;
+use super::save::write_out;
 use super::{COMMAND, Machine, Qemu, Supervised};
 use crate::engine::machine::accelerator::Candidate;
 use crate::engine::machine::arguments::Accelerator;
-use crate::engine::machine::control::ToGuest;
 use crate::engine::machine::image_set::ImageSet;
 use crate::engine::machine::kept;
-use crate::engine::machine::migration::{self, MigrationError};
+use crate::engine::machine::migration;
 use crate::engine::machine::qmp::QmpError;
 use crate::engine::machine::template::Template;
 
@@ -80,8 +79,7 @@ impl Machine<'_> {
         let words = |error: QmpError| error.to_string();
         // First: what the guest is told may be more than waits anywhere while it does not read.
         qemu.qmp.execute("cont", json!({}), COMMAND).await.map_err(words)?;
-        let identity = self.identity().map(|identity| ToGuest::Identity(Box::new(identity)));
-        self.tell(qemu, identity).await?;
+        self.tell_identity(qemu).await?;
         migration::let_packets_go(&qemu.qmp).await.map_err(words)
     }
 
@@ -118,15 +116,7 @@ impl Machine<'_> {
         let files = unfinished.files();
         self.check_space(qemu, &files)?;
         let draft = self.draft(qemu).await?;
-        qemu.qmp.execute("stop", json!({}), COMMAND).await.map_err(|error| error.to_string())?;
-        if let Err(error) = migration::write_state(&qemu.qmp, &files.state, SAVE).await {
-            if let MigrationError::TimedOut { .. } = error
-                && let Err(error) = migration::cancel(&qemu.qmp).await
-            {
-                tracing::warn!(%error, "the writing of its state does not end");
-            }
-            return Err(error.to_string());
-        }
+        write_out(qemu, &files.state).await.map_err(|error| error.to_string())?;
         // All of it is in the file now: QEMU has let go of its disks, and takes them again when the guest runs on.
         std::fs::copy(self.supervised.folder.disk(), &files.disk).map_err(text)?;
         self.passed("kept", begun);
