@@ -10,11 +10,11 @@ use crate::{CLUSTER, NODE};
 
 /// An image with a shell and its tools.
 const TOOLS_IMAGE: &str = "localhost/tools:1";
-/// A pod that reads lines and says what it got.
+/// A pod that reads lines and says what it got, and beside it a container of a user who is nobody special.
 const TOOLS: &str = "\
 apiVersion: v1
 kind: Pod
-metadata: {name: tools}
+metadata: {name: tools, annotations: {kubectl.kubernetes.io/default-container: tools}}
 spec:
   terminationGracePeriodSeconds: 0
   automountServiceAccountToken: false
@@ -23,6 +23,10 @@ spec:
     image: localhost/tools:1
     stdin: true
     command: [/bin/sh, -c, 'echo started; while read -r line; do echo \"got $line\"; done']
+  - name: user
+    image: localhost/tools:1
+    securityContext: {runAsUser: 1000}
+    command: [/bin/sleep, infinity]
 ";
 
 /// `logs`, `exec`, `attach`, `cp` and `port-forward` of kubectl.
@@ -39,6 +43,13 @@ pub fn streams(suite: &Suite) -> Outcome {
     assert_eq!((out.as_str(), code), ("out\n", Some(7)));
     let (out, code) = exec(suite, &["exec", "-i", "tools", "--", "/bin/cat"], b"through\n")?;
     assert_eq!((out.as_str(), code), ("through\n", Some(0)));
+
+    // Without an input of its own a program has the node's /dev/null, which must not become its user's.
+    let (out, code) =
+        exec(suite, &["exec", "tools", "-c", "user", "--", "/bin/sh", "-c", "id -u; chmod 0 /proc/self/fd/0"], b"")?;
+    assert_eq!((out.as_str(), code), ("1000\n", Some(1)));
+    let null = suite.client_ok(["exec", NODE, "stat", "-c", "%u %a", "/dev/null"])?;
+    assert_eq!(null.trim(), "0 666");
 
     // What is attached reads what the pod prints; its end is not the pod's.
     exec(suite, &["attach", "-i", "tools"], b"a line\n")?;

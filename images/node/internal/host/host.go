@@ -161,6 +161,7 @@ func (p *preparer) privileges() error {
 
 func (p *preparer) kernel() error {
 	p.devices()
+	p.protectNull()
 	p.sysctls()
 	return nil
 }

@@ -106,6 +106,36 @@ func (p *preparer) devices() {
 	p.warnSilentKmsg(made)
 }
 
+// null is the standard input of containers whose pod asks for none.
+const null = "/dev/null"
+
+// protectNull makes that the node's /dev/null keeps its owner and its mode, and can be read and written all the same, as
+// devices can on a read-only mount. crun gives a container's user what its standard streams are, so that this user could
+// take it away from everybody else; later ones leave devices alone (https://github.com/containers/crun/pull/1847).
+func (p *preparer) protectNull() {
+	err := func() error {
+		mounts, err := readMounts()
+		if err != nil {
+			return err
+		}
+		if m, found := topmost(mounts, null); found && m.readOnly() {
+			return nil
+		}
+		if err := unix.Mount(null, null, "", unix.MS_BIND, ""); err != nil {
+			return err
+		}
+		// What it has from /dev stays: in a user namespace it may not be taken off.
+		if mounts, err = readMounts(); err != nil {
+			return err
+		}
+		m, _ := topmost(mounts, null)
+		return unix.Mount("", null, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|m.flags(), "")
+	}()
+	if err != nil {
+		p.warn("NullUnprotected", "run the container privileged", "pods can change the owner and the mode of the node's %s: %v", null, err)
+	}
+}
+
 // warnSilentKmsg tells that /dev/kmsg is /dev/null, and why.
 func (p *preparer) warnSilentKmsg(reason error) {
 	p.warn("KernelLogHidden", "give the container the device /dev/kmsg",

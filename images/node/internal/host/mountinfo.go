@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // mount is a line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
@@ -17,6 +19,20 @@ type mount struct {
 }
 
 func (m mount) readOnly() bool { return slices.Contains(m.options, "ro") }
+
+// flags are its options for a remount, but for some.
+func (m mount) flags(without ...string) uintptr {
+	var flags uintptr
+	for option, flag := range map[string]uintptr{
+		"ro": unix.MS_RDONLY, "nosuid": unix.MS_NOSUID, "nodev": unix.MS_NODEV, "noexec": unix.MS_NOEXEC,
+		"noatime": unix.MS_NOATIME, "relatime": unix.MS_RELATIME, "nodiratime": unix.MS_NODIRATIME,
+	} {
+		if !slices.Contains(without, option) && slices.Contains(m.options, option) {
+			flags |= flag
+		}
+	}
+	return flags
+}
 
 // parseMountinfo reads /proc/self/mountinfo. Lines that it does not understand are left out.
 func parseMountinfo(text string) []mount {

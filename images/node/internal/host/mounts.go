@@ -65,16 +65,7 @@ func (p *preparer) remount(m mount, without ...string) error {
 	if !slices.ContainsFunc(without, func(option string) bool { return slices.Contains(m.options, option) }) {
 		return nil
 	}
-	flags := uintptr(unix.MS_REMOUNT | unix.MS_BIND)
-	for option, flag := range map[string]uintptr{
-		"ro": unix.MS_RDONLY, "nosuid": unix.MS_NOSUID, "nodev": unix.MS_NODEV, "noexec": unix.MS_NOEXEC,
-		"noatime": unix.MS_NOATIME, "relatime": unix.MS_RELATIME, "nodiratime": unix.MS_NODIRATIME,
-	} {
-		if !slices.Contains(without, option) && slices.Contains(m.options, option) {
-			flags |= flag
-		}
-	}
-	if err := unix.Mount("", m.point, "", flags, ""); err != nil {
+	if err := unix.Mount("", m.point, "", unix.MS_REMOUNT|unix.MS_BIND|m.flags(without...), ""); err != nil {
 		return fmt.Errorf("remount %s: %w", m.point, err)
 	}
 	p.options.Logf("remounted %s without %s", m.point, strings.Join(without, ","))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,6 +113,7 @@ func play(role, folder string) error {
 		"kmsg missing":         func(p *preparer) (map[string]string, error) { return lookAtKmsg(p, func() error { return nil }) },
 		"kmsg not to be made":  func(p *preparer) (map[string]string, error) { return lookAtKmsg(p, withoutCapability(unix.CAP_MKNOD)) },
 		"kmsg not to be read":  func(p *preparer) (map[string]string, error) { return lookAtKmsg(p, unreadableKmsg) },
+		"null":                 playNull,
 		"mounts":               playMounts,
 		"v1":                   func(p *preparer) (map[string]string, error) { return playControlGroups(p, false) },
 		"hybrid":               func(p *preparer) (map[string]string, error) { return playControlGroups(p, true) },
@@ -220,6 +222,54 @@ func TestKmsg(t *testing.T) {
 				t.Errorf("warning %q, want one that ends with %q", warning, test.warning)
 			}
 		})
+	}
+}
+
+// playNull protects /dev/null twice, as a start after a start would, and tries what may be done to it.
+func playNull(p *preparer) (map[string]string, error) {
+	if err := smallDev(); err != nil {
+		return nil, err
+	}
+	// A container of another engine may have it like that.
+	if err := unix.Mount("", "/dev", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_NOSUID|unix.MS_NOEXEC, ""); err != nil {
+		return nil, err
+	}
+	p.protectNull()
+	p.protectNull()
+	mounts, err := readMounts()
+	if err != nil {
+		return nil, err
+	}
+	count := 0
+	for _, m := range mounts {
+		if m.point == null {
+			count++
+		}
+	}
+	m, _ := topmost(mounts, null)
+	// As a shell opens it for its output.
+	file, opened := os.OpenFile(null, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	if opened == nil {
+		_, opened = file.WriteString("nothing")
+		opened = errors.Join(opened, file.Close())
+	}
+	return map[string]string{
+		"mounts": fmt.Sprint(count), "options": strings.Join(m.options, ","), "written": fmt.Sprint(opened),
+		"owner": fmt.Sprint(unix.Chown(null, 1000, 1000)), "mode": fmt.Sprint(unix.Chmod(null, 0)),
+	}, nil
+}
+
+func TestNullIsProtected(t *testing.T) {
+	got := inNamespaces(t, "null", 0)
+	if len(got.Warnings) > 0 {
+		t.Errorf("warnings %v", got.Warnings)
+	}
+	want := map[string]string{
+		"mounts": "1", "options": "ro,nosuid,noexec,relatime", "written": "<nil>",
+		"owner": "read-only file system", "mode": "read-only file system",
+	}
+	if !maps.Equal(got.Values, want) {
+		t.Errorf("%v, want %v", got.Values, want)
 	}
 }
 
