@@ -259,10 +259,15 @@ fn stop_and_start(suite: &Suite) -> Outcome {
     assert!(status.to_string().contains(&text(&addresses, "/http")?.replace('*', "")[7..]), "{status} {addresses}");
     let body = eventually("the application answers after the start", || get(http, HOST))?;
     assert!(visits(&body)? > before);
+    let pods = containers(suite)?;
     let report = json(&suite.sandbar(["restart", CLUSTER, "--output", "json"])?)?;
     assert_eq!((text(&report, "/outcome")?, &report["addresses"]), ("started", &addresses));
     eventually("the application answers after the restart", || get(http, HOST))?;
-    Ok(())
+    // One of its pods is enough for that; what is said of the others is as it was before, until they are there again.
+    eventually("all its containers were started again", || {
+        let now = containers(suite)?;
+        if now.lines().any(|line| pods.contains(line)) { Err(now) } else { Ok(()) }
+    })
 }
 
 fn kill_inside(suite: &Suite) -> Outcome {
