@@ -143,7 +143,7 @@ node_image() {
 		tar -x -C "$tree" -f "$folder/$layer" || return 1
 	done <"$work/layers"
 	rm -rf "$folder"
-	for file in usr/bin/sandbar-init usr/bin/sandbar-node usr/bin/sandbarctl usr/bin/containerd usr/sbin/runc usr/sbin/haproxy \
+	for file in usr/bin/sandbar-init usr/bin/sandbar-node usr/bin/sandbarctl usr/bin/containerd usr/bin/crun usr/sbin/haproxy \
 		usr/lib/cni/ptp usr/share/sandbar/seed/etcd.db usr/share/sandbar/seed/pause.tar; do
 		[ -s "$tree/$file" ] || { echo "no $file"; return 1; }
 	done
@@ -184,11 +184,13 @@ machine_set() {
 # The node's programs for arm64 start, on an emulated processor and with their own libraries.
 node_starts() {
 	tree=$work/node-arm64
-	# QEMU's user mode has no netlink, without which nft says nothing: of that one the libraries.
-	"$qemu" -L "$tree" "$tree/usr/lib/ld-linux-aarch64.so.1" --list "$tree/usr/sbin/nft" >"$work/libraries" || return 1
-	! grep 'not found' "$work/libraries" || return 1
+	# QEMU's user mode has no netlink, without which nft says nothing, and starts itself where crun starts its own copy: of these
+	# the libraries.
+	for program in sbin/nft bin/crun; do
+		"$qemu" -L "$tree" "$tree/usr/lib/ld-linux-aarch64.so.1" --list "$tree/usr/$program" >"$work/libraries" || return 1
+		! grep 'not found' "$work/libraries" || return 1
+	done
 	says 'HAProxy version' "$qemu" -L "$tree" "$tree/usr/sbin/haproxy" -v &&
-		says 'runc version' "$qemu" -L "$tree" "$tree/usr/sbin/runc" --version &&
 		says 'mount from util-linux' "$qemu" -L "$tree" "$tree/usr/bin/mount" --version &&
 		says 'BusyBox ' "$qemu" -L "$tree" "$tree/usr/bin/busybox" --help &&
 		says 'containerd ' "$qemu" -L "$tree" "$tree/usr/bin/containerd" --version &&

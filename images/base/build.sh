@@ -43,7 +43,8 @@ for deb in *.deb; do
         --exclude='./usr/share/initramfs-tools/*' --exclude='./usr/share/busybox*' --exclude='./usr/libexec/*' \
         --exclude='./usr/share/polkit-1/*' --exclude='./usr/share/gcc/*' --exclude='./usr/share/gdb/*' \
         --exclude='./usr/share/bug/*' --exclude='./usr/lib/*/audit/*' --exclude='./usr/lib/*/perl*' \
-        --exclude='./usr/bin/ld.so' --exclude='./usr/share/menu/*' --exclude='./usr/lib/init/*' --exclude='./home'
+        --exclude='./usr/bin/ld.so' --exclude='./usr/share/menu/*' --exclude='./usr/lib/init/*' --exclude='./home' \
+        --exclude='./usr/lib/*/*.a' --exclude='./usr/bin/crun-wasm'
     dpkg-deb --show --showformat '\${Package} \${Version} \${Architecture}\n' "\$deb" >>list
 done
 mkdir -p "\$root/usr/share/sandbar" "\$root/usr/share/doc/sandbar-base"
@@ -78,7 +79,7 @@ done
 # No library may be missing. Only possible for this machine's own architecture.
 if [ "$architecture" = "\$(dpkg --print-architecture)" ]; then
     loader=\$(find "\$root/usr/lib" "\$root/usr/lib64" -name 'ld-linux*' 2>/dev/null | head -1)
-    for program in usr/sbin/haproxy usr/sbin/runc usr/sbin/nft usr/bin/mount usr/bin/umount; do
+    for program in usr/sbin/haproxy usr/bin/crun usr/sbin/nft usr/bin/mount usr/bin/umount; do
         libraries="\$root/usr/lib/\$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || uname -m)-linux-gnu"
         [ -d "\$libraries" ] || libraries=\$(dirname "\$(find "\$root/usr/lib" -name 'libc.so.6' | head -1)")
         if "\$loader" --inhibit-cache --library-path "\$libraries" --list "\$root/\$program" 2>&1 | grep -E 'not found|error'; then

@@ -2,6 +2,7 @@ package containerdconfig
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,6 +43,44 @@ func TestContainerdReadsIt(t *testing.T) {
 	runtime, ok := loaded.Plugins["io.containerd.cri.v1.runtime"].(map[string]any)
 	if !ok || runtime["restrict_oom_score_adj"] != true {
 		t.Errorf("CRI's runtime section: %v", loaded.Plugins["io.containerd.cri.v1.runtime"])
+	}
+}
+
+// containerd adds what is configured to the runtimes of its own defaults, and asks each for its features at every start.
+func TestOneRuntime(t *testing.T) {
+	const uri = "io.containerd.cri.v1.runtime"
+	var defaults any
+	for _, registration := range registry.Graph(func(*plugin.Registration) bool { return false }) {
+		if registration.URI() == uri {
+			defaults = registration.Config
+		}
+	}
+	merged, err := load(t, options()).Decode(context.Background(), uri, defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := json.Marshal(merged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cri struct {
+		Containerd struct {
+			DefaultRuntimeName string
+			Runtimes           map[string]struct {
+				RuntimeType string
+				Options     map[string]any
+			}
+		}
+	}
+	if err := json.Unmarshal(encoded, &cri); err != nil {
+		t.Fatal(err)
+	}
+	runtime, ok := cri.Containerd.Runtimes[Handler]
+	if len(cri.Containerd.Runtimes) != 1 || !ok || cri.Containerd.DefaultRuntimeName != Handler {
+		t.Fatalf("default %q of %v", cri.Containerd.DefaultRuntimeName, cri.Containerd.Runtimes)
+	}
+	if runtime.RuntimeType != "io.containerd.runc.v2" || runtime.Options["BinaryName"] != Runtime {
+		t.Errorf("%+v", runtime)
 	}
 }
 

@@ -99,7 +99,8 @@ func (p *preparer) clean() error {
 		return err
 	}
 	stale := []string{
-		p.layout.Run, filepath.Dir(p.layout.ContainerdSocket), "/run/runc", "/run/netns", "/run/cni",
+		// containerd's folder has crun's state, too.
+		p.layout.Run, filepath.Dir(p.layout.ContainerdSocket), "/run/netns", "/run/cni",
 		// Mounts of pods can only be here if the mount namespace outlived its processes.
 		filepath.Join(p.layout.KubeletData(), "pods"), filepath.Join(p.layout.Kubelet, "pods"),
 	}
@@ -112,7 +113,7 @@ func (p *preparer) clean() error {
 			}
 		}
 	}
-	for _, folder := range stale[:5] {
+	for _, folder := range stale[:4] {
 		entries, err := os.ReadDir(folder)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
