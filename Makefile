@@ -105,6 +105,7 @@ test: ## every test there is, real engines included; installs what is missing
 	@images/machine/build.sh set arm64
 	@cd images/node && $(GO_TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- $(GO_TAGS) ./...
 	@SANDBAR_TEST_REQUIRE="$(REQUIRED_ENGINES)" cargo test --locked
+	@$(MAKE) --no-print-directory test-riscv64
 	@# The same inputs each time: what a test says depends on the change alone. `make fuzz` by itself looks further.
 	@$(MAKE) --no-print-directory fuzz FUZZ_TIME=60 FUZZ_SEED=1
 	@$(MAKE) --no-print-directory reproduce

@@ -135,9 +135,10 @@ base() {
 	podman_build "$epoch" -t "$base_name" --label "dev.sandbar.inputs=$inputs" -f "$build/base/Containerfile" "$build/base"
 }
 
+# The base first: where the mirror does not deliver, that is known before anything is compiled.
 root() {
-	seed
 	base_archive
+	seed
 }
 
 # podman_build EPOCH ARGUMENT…: podman build with what makes two builds of the same inputs the same image. The limit is

@@ -26,6 +26,7 @@ mod release_server;
 mod renew;
 mod report;
 mod sandbox;
+mod scripts;
 mod storm;
 mod terminal;
 mod tools;
