@@ -16,7 +16,9 @@ import (
 // parking is a machine that starts as far as that goes while it is nobody's, so that its host can copy it.
 //
 // What is drawn by lot before the copy is the same in all of them, so nothing that a cluster keeps may be:
-//   - The machine ID is made afterwards ([host.Identify]), and so is all of sandbar-node's and sandbar-sshd's, which wait.
+//   - The machine ID is made afterwards ([host.Identify]), and so is all of sandbar-sshd's, which waits.
+//   - sandbar-node runs etcd and an API server whose keys and authorities are exchanged before anybody is let in; the package
+//     node says more. Names that Kubernetes ends with letters by chance may end alike in two copies.
 //   - containerd draws its own UUID when it is asked for the first time (getUUID of its plugins/services/introspection), by
 //     the kubelet. For whatever else needs chance it asks the kernel, whose generator is seeded anew before anybody goes on.
 //   - HAProxy draws its seeds when a worker starts. The one that starts here has no TLS and answers "starting" to everything;
@@ -32,7 +34,7 @@ type parking struct {
 	gates []*initd.Gate
 }
 
-// held are the children that would read, or make, what belongs to one cluster.
+// held are the children that at some point would read, or make, what belongs to one cluster.
 var held = []string{initapi.ChildSSH, initapi.ChildNode}
 
 // park puts children behind gates.

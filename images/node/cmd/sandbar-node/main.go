@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -61,14 +62,6 @@ func dispatch(ctx context.Context, arguments []string) int {
 
 // run runs the node.
 func run(ctx context.Context, arguments []string) int {
-	// What packages do at their initialisation, which takes seconds under emulation, is done by now.
-	if err := initapi.AwaitIdentity(ctx); err != nil {
-		if ctx.Err() != nil {
-			return 0
-		}
-		fmt.Fprintf(os.Stderr, "sandbar-node: %v\n", err)
-		return 1
-	}
 	ready, err := announcer()
 	if err == nil {
 		var stopProfile func() error
@@ -89,9 +82,20 @@ func run(ctx context.Context, arguments []string) int {
 	logger := logging.New(os.Stderr, 0)
 	logging.Install(logger)
 	ctx = klog.NewContext(ctx, logger)
-	err = node.Run(ctx, node.Options{Layout: paths.Default(), Logger: logger, Ready: ready})
+	options := node.Options{Layout: paths.Default(), Logger: logger, Ready: ready}
+	nobodys, err := initapi.HasToAwaitIdentity()
 	switch {
+	case nobodys:
+		options.AwaitIdentity = initapi.AwaitIdentity
 	case err == nil:
+		// At once: nothing is left of the gate afterwards.
+		err = initapi.AwaitIdentity(ctx)
+	}
+	if err == nil {
+		err = node.Run(ctx, options)
+	}
+	switch {
+	case err == nil || ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
 		return 0
 	case node.IsConfiguration(err):
 		logger.Error(err, "The node cannot run like this")

@@ -30,8 +30,11 @@ type Plane struct {
 	// Dir is its folder.
 	Dir string
 
-	cancel context.CancelFunc
-	ended  chan error
+	server *apiserver.APIServer
+	// options are the server's, with PKI.
+	options apiserver.Options
+	cancel  context.CancelFunc
+	ended   chan error
 }
 
 // Start runs a control plane on a free port of the loopback address and returns when it is ready. seed may be empty.
@@ -41,28 +44,57 @@ func Start(ctx context.Context, dir, seed string) (*Plane, error) {
 
 // StartTimed is Start with other times of certificates than a node's.
 func StartTimed(ctx context.Context, dir, seed string, times pki.Times) (*Plane, error) {
-	p := &Plane{Dir: dir, ended: make(chan error, 1)}
+	p := newPlane(dir)
 	var err error
-	if p.PKI, err = pki.OpenTimed(filepath.Join(dir, "pki"), p.runDir(), times); err != nil {
+	if p.PKI, err = pki.OpenTimed(p.pkiDir(), p.runDir(), times); err != nil {
 		return nil, err
 	}
+	return p, p.start(ctx, seed, false)
+}
+
+// StartProvisional is Start for a control plane that is nobody's: nobody is let in until Adopt.
+func StartProvisional(ctx context.Context, dir, seed string) (*Plane, error) {
+	p := newPlane(dir)
+	var err error
+	if p.PKI, err = pki.Provisional(p.pkiDir(), p.runDir()); err != nil {
+		return nil, err
+	}
+	return p, p.start(ctx, seed, true)
+}
+
+// Adopt gives a provisional control plane an identity of its own: PKI and Admin are others afterwards.
+func (p *Plane) Adopt(ctx context.Context) error {
+	var err error
+	if p.PKI, err = pki.Open(p.pkiDir(), p.runDir()); err != nil {
+		return err
+	}
+	p.options.PKI = p.PKI
+	if p.Admin, err = p.Client("admin", "system:masters"); err != nil {
+		return err
+	}
+	return p.server.Adopt(ctx, p.options)
+}
+
+func newPlane(dir string) *Plane { return &Plane{Dir: dir, ended: make(chan error, 1)} }
+
+func (p *Plane) start(ctx context.Context, seed string, provisional bool) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if p.Admin, err = p.PKI.RESTConfig("admin", "system:masters"); err != nil {
-		return nil, errors.Join(err, listener.Close())
+	p.Admin = &rest.Config{Host: "https://" + listener.Addr().String()}
+	if p.Admin, err = p.Client("admin", "system:masters"); err != nil {
+		return errors.Join(err, listener.Close())
 	}
-	p.Admin.Host = "https://" + listener.Addr().String()
-
 	datastore := etcd.New(etcd.Options{DataDir: p.EtcdDir(), Socket: p.EtcdSocket(), Seed: seed})
-	server := apiserver.New(apiserver.Options{
-		EtcdEndpoint: datastore.Endpoint(), PKI: p.PKI, RunDir: p.runDir(), Listener: listener,
+	p.options = apiserver.Options{
+		EtcdEndpoint: datastore.Endpoint(), PKI: p.PKI, RunDir: p.runDir(), Listener: listener, Provisional: provisional,
 		ServiceCIDRs: []string{"10.43.0.0/16"}, ShutdownTimeout: 100 * time.Millisecond,
-	})
-	supervisor, err := component.New([]component.Component{datastore, server}, component.Options{})
+	}
+	p.server = apiserver.New(p.options)
+	supervisor, err := component.New([]component.Component{datastore, p.server}, component.Options{})
 	if err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return errors.Join(err, listener.Close())
 	}
 	ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	go p.PKI.Rotate(ctx)
@@ -78,9 +110,9 @@ func StartTimed(ctx context.Context, dir, seed string, times pki.Times) (*Plane,
 		p.ended <- nil
 	}
 	if err != nil {
-		return nil, errors.Join(err, p.Stop())
+		return errors.Join(err, p.Stop())
 	}
-	return p, nil
+	return nil
 }
 
 // Stop ends it and returns what went wrong while it ran or ended.
@@ -104,5 +136,7 @@ func (p *Plane) Client(user string, groups ...string) (*rest.Config, error) {
 	config.Host = p.Admin.Host
 	return config, nil
 }
+
+func (p *Plane) pkiDir() string { return filepath.Join(p.Dir, "pki") }
 
 func (p *Plane) runDir() string { return filepath.Join(p.Dir, "run") }

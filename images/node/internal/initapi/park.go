@@ -8,12 +8,33 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // ParkFDVariable is the environment variable with the number of the descriptor on which a child of a machine that starts
 // without an identity waits for one: it writes a byte once it waits, and goes on at the end of file. Later starts of the
 // child find the end of file there at once. Without the variable nobody waits.
 const ParkFDVariable = "SANDBAR_PARK_FD"
+
+// HasToAwaitIdentity says whether [AwaitIdentity] would wait: whether the machine that this process runs in is nobody's yet.
+func HasToAwaitIdentity() (bool, error) {
+	text, inherited := os.LookupEnv(ParkFDVariable)
+	if !inherited {
+		return false, nil
+	}
+	number, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", ParkFDVariable, err)
+	}
+	// Nothing ever comes but the end.
+	gate := []unix.PollFd{{Fd: int32(number), Events: unix.POLLIN}}
+	ended, err := unix.Poll(gate, 0)
+	if err != nil {
+		return false, fmt.Errorf("%s is %d: %w", ParkFDVariable, number, err)
+	}
+	return ended == 0, nil
+}
 
 // AwaitIdentity returns when the machine that this process runs in is somebody's, which is at once where it is from the
 // start, or with the cause of ctx. It must come before anything is read, or made by chance, that two clusters do not share.

@@ -97,7 +97,11 @@ func mustWait(t *testing.T, gate *Gate) {
 }
 
 // What a process says that went on: it finds neither the variable nor, in a program that it starts, the descriptor.
-const wentOn = "went on: <nil>|variable: false|descriptors: 0 1 2"
+const (
+	wentOn       = "went on: <nil>|had to wait: true" + nothingLeft
+	wentOnAtOnce = "went on: <nil>|had to wait: false" + nothingLeft
+	nothingLeft  = "|variable: false|descriptors: 0 1 2"
+)
 
 func TestGate(t *testing.T) {
 	gate := newGate(t)
@@ -116,8 +120,8 @@ func TestGate(t *testing.T) {
 	}
 	second.says(wentOn)
 	// Nobody waits at an open gate.
-	startHeld(t, gate).says(wentOn)
-	startHeld(t, gate).says(wentOn)
+	startHeld(t, gate).says(wentOnAtOnce)
+	startHeld(t, gate).says(wentOnAtOnce)
 }
 
 // Nobody was waiting when the gate opened, and of one that had there is a byte left.
@@ -132,7 +136,7 @@ func TestGateThatOpensForNobody(t *testing.T) {
 	if err := gate.Open(); err != nil {
 		t.Fatal(err)
 	}
-	startHeld(t, gate).says(wentOn)
+	startHeld(t, gate).says(wentOnAtOnce)
 }
 
 func TestStopAtAGate(t *testing.T) {
@@ -142,12 +146,15 @@ func TestStopAtAGate(t *testing.T) {
 	if err := child.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	child.says("went on: terminated signal received|variable: false|descriptors: 0 1 2")
+	child.says("went on: terminated signal received|had to wait: true" + nothingLeft)
 }
 
 func TestNobodyWaitsWithoutAGate(t *testing.T) {
 	if err := initapi.AwaitIdentity(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if has, err := initapi.HasToAwaitIdentity(); err != nil || has {
+		t.Errorf("it has to wait: %v %v", has, err)
 	}
 	t.Setenv(initapi.ParkFDVariable, "three")
 	if err := initapi.AwaitIdentity(t.Context()); err == nil || !strings.Contains(err.Error(), initapi.ParkFDVariable) {

@@ -115,7 +115,12 @@ func playHeld() error {
 	syscall.CloseOnExec(3)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	hadTo, err := initapi.HasToAwaitIdentity()
+	if err != nil {
+		return err
+	}
 	fmt.Println("went on:", initapi.AwaitIdentity(ctx))
+	fmt.Println("had to wait:", hadTo)
 	_, set := os.LookupEnv(initapi.ParkFDVariable)
 	fmt.Println("variable:", set)
 	list := exec.Command("/bin/sh", "-c", `cd /proc/$$/fd && for one in 0 1 2 3 4 5 6 7 8 9; do [ ! -e $one ] || printf ' %s' $one; done`)

@@ -66,11 +66,14 @@ type node struct {
 	images             *images.Store
 	// listener is where the API is served.
 	listener net.Listener
+	// begun is what ran before; nil if nothing did.
+	begun *provisional
 	// wait returns when the named component is ready.
 	wait func(ctx context.Context, name string) error
 }
 
-func newNode(layout paths.Layout, settings *config.Config, clusterID string, identity *pki.PKI) (*node, error) {
+// newNode is a node without an identity, of which begun may run already.
+func newNode(layout paths.Layout, settings *config.Config, begun *provisional) (*node, error) {
 	host, err := hostinfo.Read(layout.HostInfo())
 	if err != nil {
 		return nil, err
@@ -79,14 +82,20 @@ func newNode(layout paths.Layout, settings *config.Config, clusterID string, ide
 	if err != nil {
 		return nil, err
 	}
-	n := &node{layout: layout, config: settings, clusterID: clusterID, pki: identity, host: host, images: store}
+	n := &node{layout: layout, config: settings, host: host, images: store, begun: begun}
 	if err := n.findAddresses(); err != nil {
 		return nil, err
 	}
-	// Bound before anything slow: who asks early waits for an answer instead of having to ask again.
-	n.listener, err = net.Listen("tcp4", fmt.Sprintf(":%d", apiPort))
+	if begun != nil {
+		n.listener = begun.listener
+		return n, nil
+	}
+	n.listener, err = listen()
 	return n, err
 }
+
+// listen binds the API's port, before anything slow: who asks early waits for an answer instead of having to ask again.
+func listen() (net.Listener, error) { return net.Listen("tcp4", fmt.Sprintf(":%d", apiPort)) }
 
 // findAddresses takes the configured addresses, or finds and makes others.
 func (n *node) findAddresses() (err error) {
@@ -126,12 +135,25 @@ func (n *node) components() ([]component.Component, error) {
 }
 
 func (n *node) etcd() (component.Component, error) {
-	return etcd.New(etcd.Options{
-		DataDir: n.layout.Etcd(), Socket: n.layout.EtcdSocket(), Seed: n.layout.SeedDatastore(),
-	}), nil
+	if n.begun != nil {
+		return n.begun.etcd, nil
+	}
+	return etcd.New(n.etcdOptions()), nil
+}
+
+func (n *node) etcdOptions() etcd.Options {
+	return etcd.Options{DataDir: n.layout.Etcd(), Socket: n.layout.EtcdSocket(), Seed: n.layout.SeedDatastore()}
 }
 
 func (n *node) apiServer() (component.Component, error) {
+	if n.begun != nil {
+		return n.begun.apiServer, nil
+	}
+	options, err := n.apiServerOptions()
+	return apiserver.New(options), err
+}
+
+func (n *node) apiServerOptions() (apiserver.Options, error) {
 	settings := n.config.APIServer
 	options := apiserver.Options{
 		Listener:     n.listener,
@@ -144,7 +166,7 @@ func (n *node) apiServer() (component.Component, error) {
 	}
 	if policy := settings.AuditLog.Policy(); policy != "" {
 		if err := os.WriteFile(n.layout.AuditPolicy(), []byte(policy), 0o600); err != nil {
-			return nil, err
+			return options, err
 		}
 		options.Audit = apiserver.Audit{
 			PolicyFile: n.layout.AuditPolicy(), LogFile: n.layout.AuditLog(), MaxAgeDays: settings.AuditLog.MaxFileAge,
@@ -155,7 +177,7 @@ func (n *node) apiServer() (component.Component, error) {
 		options.NamedCertificates = append(options.NamedCertificates,
 			apiserver.NamedCertificate{Names: named.Names, CertFile: named.CertPath, KeyFile: named.KeyPath})
 	}
-	return apiserver.New(options), nil
+	return options, nil
 }
 
 func (n *node) bootstrap() (component.Component, error) {

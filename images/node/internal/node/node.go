@@ -32,6 +32,9 @@ type Options struct {
 	Layout paths.Layout
 	// Logger is the process's logger; its verbosity is set to what the configuration says.
 	Logger logr.Logger
+	// AwaitIdentity returns when it is known whose node it is, which has to be before anything is read that two clusters do not
+	// share. nil where it is known from the start; otherwise the node runs as far as it goes before the call.
+	AwaitIdentity func(ctx context.Context) error
 	// Ready is called once, when every component has become ready for the first time.
 	Ready func() error
 }
@@ -68,6 +71,19 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func run(ctx context.Context, o Options, server *api.Server) error {
+	var begun *provisional
+	if o.AwaitIdentity != nil {
+		var err error
+		if begun, err = beginProvisional(ctx, o.Layout); err != nil {
+			return err
+		}
+		if begun != nil {
+			defer begun.end(component.ErrStopping)
+		}
+		if err := o.AwaitIdentity(ctx); err != nil {
+			return err
+		}
+	}
 	settings, warnings, err := loadConfig(o.Layout)
 	server.Update(func(s *api.Sources) { s.Warnings = warnings })
 	for _, warning := range warnings {
@@ -82,6 +98,18 @@ func run(ctx context.Context, o Options, server *api.Server) error {
 	if err := setFeatureGates(settings); err != nil {
 		return err
 	}
+	n, err := newNode(o.Layout, settings, begun)
+	if err != nil {
+		return err
+	}
+	if begun != nil {
+		err = begun.check(n)
+	} else {
+		err = volume.DiscardProvisional(o.Layout)
+	}
+	if err != nil {
+		return err
+	}
 	prepared, err := volume.Prepare(o.Layout, version.Kubernetes)
 	if err != nil {
 		return err
@@ -89,22 +117,23 @@ func run(ctx context.Context, o Options, server *api.Server) error {
 	if prepared.Backup != "" {
 		klog.FromContext(ctx).Info("The datastore was copied before a newer Kubernetes changes it", "copy", prepared.Backup)
 	}
-	identity, err := pki.Open(o.Layout.PKI(), o.Layout.RunPKI())
-	if err != nil {
+	n.clusterID = prepared.ClusterID
+	if n.pki, err = pki.Open(o.Layout.PKI(), o.Layout.RunPKI()); err != nil {
 		return err
 	}
 	if err := prepared.Commit(); err != nil {
 		return err
 	}
-	if err := identity.KubeconfigFile(o.Layout.Kubeconfig(), pki.AdminUser, pki.AdminGroup); err != nil {
+	if begun != nil {
+		if err := begun.adopt(ctx, n); err != nil {
+			return err
+		}
+	}
+	if err := n.pki.KubeconfigFile(o.Layout.Kubeconfig(), pki.AdminUser, pki.AdminGroup); err != nil {
 		return err
 	}
-	go identity.Rotate(ctx)
+	go n.pki.Rotate(ctx)
 
-	n, err := newNode(o.Layout, settings, prepared.ClusterID, identity)
-	if err != nil {
-		return err
-	}
 	supervisor, err := n.supervisor()
 	if err != nil {
 		return err
@@ -178,15 +207,20 @@ func (n *node) supervisor() (*component.Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	supervisor, err := component.New(components, component.Options{
-		Context: func(ctx context.Context, name string) context.Context {
-			logging.Attribute(name)
-			return klog.NewContext(ctx, logging.ForComponent(klog.Background(), name))
-		},
-	})
+	supervisor, err := component.New(components, supervision())
 	if err != nil {
 		return nil, fmt.Errorf("the node's list of %w", err)
 	}
 	n.wait = supervisor.Wait
 	return supervisor, nil
+}
+
+// supervision has each component's lines in the log say which it is.
+func supervision() component.Options {
+	return component.Options{
+		Context: func(ctx context.Context, name string) context.Context {
+			logging.Attribute(name)
+			return klog.NewContext(ctx, logging.ForComponent(klog.Background(), name))
+		},
+	}
 }

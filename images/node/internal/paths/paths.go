@@ -71,6 +71,9 @@ func (l Layout) PKI() string { return filepath.Join(l.Data, "pki") }
 // Etcd is etcd's data folder.
 func (l Layout) Etcd() string { return filepath.Join(l.Data, "etcd") }
 
+// Provisional is there as long as the datastore was begun for nobody: what is in it may be thrown away.
+func (l Layout) Provisional() string { return filepath.Join(l.Data, "provisional") }
+
 // Storage is the folder of the CSI driver's pools.
 func (l Layout) Storage() string { return filepath.Join(l.Data, "storage") }
 

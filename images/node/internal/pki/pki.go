@@ -74,6 +74,42 @@ func Open(durable, run string) (*PKI, error) { return OpenTimed(durable, run, Ti
 
 // OpenTimed is Open with other times than a node's.
 func OpenTimed(durable, run string, times Times) (*PKI, error) {
+	p, complete, err := prepare(durable, run, times)
+	if err != nil {
+		return nil, err
+	}
+	if !complete {
+		if err := p.create(); err != nil {
+			return nil, fmt.Errorf("make the cluster's authorities and keys: %w", err)
+		}
+		if err := p.writeVersion(); err != nil {
+			return nil, fmt.Errorf("make the cluster's authorities and keys: %w", err)
+		}
+	}
+	if err := p.load(); err != nil {
+		return nil, fmt.Errorf("load the cluster's authorities and keys: %w", err)
+	}
+	return p, nil
+}
+
+// Provisional is Open for a node that is nobody's yet: Open makes everything anew afterwards, in the same places. Where the
+// authorities and keys have been made already, it is an error.
+func Provisional(durable, run string) (*PKI, error) {
+	p, complete, err := prepare(durable, run, Times{})
+	if err != nil {
+		return nil, err
+	}
+	if complete {
+		return nil, fmt.Errorf("%s holds the identity of a cluster", durable)
+	}
+	if err := errors.Join(p.create(), p.load()); err != nil {
+		return nil, fmt.Errorf("make provisional authorities and keys: %w", err)
+	}
+	return p, nil
+}
+
+// prepare makes the folders and says whether the authorities and keys are complete.
+func prepare(durable, run string, times Times) (p *PKI, complete bool, err error) {
 	if times.Leaf == 0 {
 		times.Leaf = LeafLifetime
 	}
@@ -83,25 +119,14 @@ func OpenTimed(durable, run string, times Times) (*PKI, error) {
 	if times.Now == nil {
 		times.Now = wallClock
 	}
-	p := &PKI{durable: durable, run: run, leaves: map[string]leaf{}, times: times}
+	p = &PKI{durable: durable, run: run, leaves: map[string]leaf{}, times: times}
 	for _, dir := range []string{durable, run} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("PKI folder: %w", err)
+			return nil, false, fmt.Errorf("PKI folder: %w", err)
 		}
 	}
-	complete, err := p.readVersion()
-	if err != nil {
-		return nil, err
-	}
-	if !complete {
-		if err := p.create(); err != nil {
-			return nil, fmt.Errorf("make the cluster's authorities and keys: %w", err)
-		}
-	}
-	if err := p.load(); err != nil {
-		return nil, fmt.Errorf("load the cluster's authorities and keys: %w", err)
-	}
-	return p, nil
+	complete, err = p.readVersion()
+	return p, complete, err
 }
 
 // wallClock is the time without Go's monotonic reading. With it, differences would not see that the clock was set, or that
@@ -132,7 +157,7 @@ func (p *PKI) readVersion() (complete bool, err error) {
 	return true, nil
 }
 
-// create writes everything anew. Without the version file nothing has used what an interrupted attempt left behind.
+// create writes everything anew but the version. Without that nothing has used what an interrupted attempt left behind.
 func (p *PKI) create() error {
 	now := p.times.Now()
 	for _, name := range []string{"cluster-ca", "front-proxy-ca"} {
@@ -166,9 +191,11 @@ func (p *PKI) create() error {
 	if _, err := rand.Read(encryption); err != nil {
 		return err
 	}
-	if err := durable.WriteFile(p.encryptionKeyFile(), encryption, 0o600); err != nil {
-		return err
-	}
+	return durable.WriteFile(p.encryptionKeyFile(), encryption, 0o600)
+}
+
+// writeVersion says that the folder is complete.
+func (p *PKI) writeVersion() error {
 	data, err := json.Marshal(version{PKI: formatVersion})
 	if err != nil {
 		return err

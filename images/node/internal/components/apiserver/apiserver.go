@@ -20,10 +20,22 @@ const Name = "kube-apiserver"
 // APIServer is the component.
 type APIServer struct {
 	options Options
-	// config is what Prepare leaves for Run.
+	// own, keys, gate and config are what Prepare leaves for Run.
+	own    *ownClients
+	keys   *credentials
+	gate   *gate
 	config *app.Config
+	// running is what Run leaves for Adopt.
+	running atomic.Pointer[running]
 	// probe asks the running server about itself.
 	probe atomic.Pointer[probe]
+}
+
+// running is a server that runs, until ctx ends.
+type running struct {
+	*cluster
+	ctx     context.Context
+	adopted atomic.Bool
 }
 
 // New returns the component.
@@ -37,27 +49,41 @@ func (*APIServer) Needs() []string { return []string{etcd.Name} }
 
 // Prepare builds the server's configuration, which takes a while and needs no datastore.
 func (a *APIServer) Prepare(ctx context.Context) error {
-	options, err := build(a.options)
+	written, err := writeFiles(a.options)
 	if err != nil {
 		return err
 	}
-	completed, err := options.Complete(ctx)
+	options, err := build(a.options, written)
 	if err != nil {
-		return fmt.Errorf("options: %w", err)
+		return err
 	}
-	if problems := completed.Validate(); len(problems) > 0 {
-		return fmt.Errorf("options: %w", errors.Join(problems...))
+	if a.keys, err = newCredentials(a.options.PKI.ServiceAccountKeyFile(), written.encryption); err != nil {
+		return err
 	}
-	a.config, err = newConfig(completed, a.options.PKI)
-	return err
+	completed, err := complete(ctx, options, a.keys)
+	if err != nil {
+		return err
+	}
+	a.own = newOwnClients()
+	if a.config, err = newConfig(completed, a.keys, a.own); err != nil {
+		return err
+	}
+	serving := a.config.KubeAPIs.ControlPlane.Generic.SecureServing
+	a.gate = newGate(serving.Listener)
+	serving.Listener = a.gate
+	return nil
 }
 
-// Run serves until ctx is cancelled. It is ready when /readyz says so.
+// Run serves until ctx is cancelled. It is ready when /readyz says so; a provisional one lets nobody in until Adopt.
 func (a *APIServer) Run(ctx context.Context, ready func()) error {
 	bootstrapped, err := isBootstrapped(ctx, a.options.EtcdEndpoint)
 	if err != nil {
 		return err
 	}
+	if a.options.Provisional && !bootstrapped {
+		return errors.New("a provisional API server needs a datastore that has what every cluster has")
+	}
+	run := &running{cluster: newCluster(a.config), ctx: ctx}
 	server, err := a.construct(bootstrapped)
 	if err != nil {
 		return err
@@ -74,6 +100,20 @@ func (a *APIServer) Run(ctx context.Context, ready func()) error {
 	p := &probe{client: client, url: loopback.Host + "/readyz"}
 	a.probe.Store(p)
 
+	// Its own clients are served until it has stopped, for they take part in that.
+	ownCtx, stopOwn := context.WithCancel(context.WithoutCancel(ctx))
+	own := make(chan error, 1)
+	go func() { own <- a.own.Serve(ownCtx, server.GenericAPIServer.Handler) }()
+	a.running.Store(run)
+	if a.options.Provisional {
+		err = run.prepare(ctx)
+	} else if err = run.begin(ctx); err == nil {
+		a.gate.Open()
+	}
+	if err != nil {
+		stopOwn()
+		return errors.Join(err, <-own)
+	}
 	readyCtx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
@@ -85,19 +125,23 @@ func (a *APIServer) Run(ctx context.Context, ready func()) error {
 			bootstrapLater(readyCtx, loopback)
 		}
 	}()
-	return prepared.Run(ctx)
+	err = prepared.Run(ctx)
+	stopOwn()
+	return errors.Join(err, <-own)
 }
 
 // construct builds the chain of the three API servers: aggregator, Kubernetes' own, custom resources.
 // With a bootstrapped datastore, its start does not wait for the objects that every cluster has.
 func (a *APIServer) construct(bootstrapped bool) (*aggregatorapiserver.APIAggregator, error) {
+	disabled := a.config.KubeAPIs.ControlPlane.Generic.DisabledPostStartHooks
+	disabled.Insert(clusterHooks...)
 	if bootstrapped {
 		for _, provider := range bootstrapHooks {
 			name, _, err := provider.PostStartHook()
 			if err != nil {
 				return nil, err
 			}
-			a.config.KubeAPIs.ControlPlane.Generic.DisabledPostStartHooks.Insert(name)
+			disabled.Insert(name)
 		}
 	}
 	completed, err := a.config.Complete()

@@ -3,17 +3,16 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"net"
 
-	"github.com/google/uuid"
 	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/authentication/request/union"
 	"k8s.io/apiserver/pkg/endpoints/discovery/aggregated"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	"k8s.io/apiserver/pkg/server/filters"
 	serverstorage "k8s.io/apiserver/pkg/server/storage"
 	"k8s.io/apiserver/pkg/util/openapi"
@@ -28,8 +27,6 @@ import (
 	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
 	generatedopenapi "k8s.io/kubernetes/pkg/generated/openapi"
 	"k8s.io/kubernetes/pkg/kubeapiserver"
-
-	"sandbar.dev/node/internal/pki"
 )
 
 // foundation is what the three API servers of the chain have in common.
@@ -40,8 +37,8 @@ type foundation struct {
 }
 
 // newConfig is the configuration of the chain. It differs from kube-apiserver's own in the foundation.
-func newConfig(opts options.CompletedOptions, identity *pki.PKI) (*app.Config, error) {
-	base, err := newFoundation(opts, identity)
+func newConfig(opts options.CompletedOptions, keys *credentials, own *ownClients) (*app.Config, error) {
+	base, err := newFoundation(opts, keys, own)
 	if err != nil {
 		return nil, err
 	}
@@ -70,10 +67,10 @@ func newConfig(opts options.CompletedOptions, identity *pki.PKI) (*app.Config, e
 	return config, nil
 }
 
-// newFoundation does what kube-apiserver's BuildGenericConfig does for the options that are used here, with two
-// differences: the server's certificate for its own clients comes from the cluster's authority, while the library would
-// generate two RSA keys for it at each start; and its informers do not deliver everything again every ten minutes.
-func newFoundation(opts options.CompletedOptions, identity *pki.PKI) (*foundation, error) {
+// newFoundation does what kube-apiserver's BuildGenericConfig does for the options that are used here, with these differences:
+// the server's own clients come by ownClients, for which the library would generate two RSA keys at each start; the keys can be
+// exchanged; and its informers do not deliver everything again every ten minutes.
+func newFoundation(opts options.CompletedOptions, keys *credentials, own *ownClients) (*foundation, error) {
 	config := genericapiserver.NewConfig(legacyscheme.Codecs)
 	resources := controlplane.DefaultAPIResourceConfigSource()
 	config.MergedResourceConfig = resources
@@ -83,9 +80,12 @@ func newFoundation(opts options.CompletedOptions, identity *pki.PKI) (*foundatio
 	if err := opts.SecureServing.SecureServingOptions.ApplyTo(&config.SecureServing); err != nil {
 		return nil, fmt.Errorf("serving: %w", err)
 	}
-	if err := serveOwnClients(config, identity); err != nil {
+	host, port, err := genericapiserver.LoopbackHostPort(config.SecureServing.Listener.Addr().String())
+	if err != nil {
 		return nil, fmt.Errorf("client of itself: %w", err)
 	}
+	config.LoopbackClientConfig = own.Config(net.JoinHostPort(host, port))
+	config.ResourceTransformers = keys.Secrets
 	client, err := kubernetes.NewForConfig(config.LoopbackClientConfig)
 	if err != nil {
 		return nil, fmt.Errorf("client of itself: %w", err)
@@ -107,31 +107,9 @@ func newFoundation(opts options.CompletedOptions, identity *pki.PKI) (*foundatio
 	if err := base.applyAccess(opts, client); err != nil {
 		return nil, err
 	}
+	config.Authentication.Authenticator = union.New(own, config.Authentication.Authenticator)
 	config.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
 	return base, nil
-}
-
-// serveOwnClients gives the server a certificate under the name by which its own clients ask for it, and these clients a
-// token that only they know.
-func serveOwnClients(config *genericapiserver.Config, identity *pki.PKI) error {
-	name := genericapiserver.LoopbackClientServerNameOverride
-	files, err := identity.Server("kube-apiserver-loopback", []string{name}, nil)
-	if err != nil {
-		return err
-	}
-	cert, err := dynamiccertificates.NewDynamicSNIContentFromFiles("loopback", files.Cert, files.Key, name)
-	if err != nil {
-		return err
-	}
-	config.SecureServing.SNICerts = append(
-		[]dynamiccertificates.SNICertKeyContentProvider{cert}, config.SecureServing.SNICerts...)
-	config.LoopbackClientConfig, err = config.SecureServing.NewLoopbackClientConfig(uuid.NewString(), identity.ClusterCA())
-	if err != nil {
-		return err
-	}
-	config.LoopbackClientConfig.ContentType = runtime.ContentTypeProtobuf
-	config.LoopbackClientConfig.DisableCompression = true
-	return nil
 }
 
 // describe sets what the server says of its API, and which of its requests take long.

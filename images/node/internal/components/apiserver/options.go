@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -60,6 +61,9 @@ type Options struct {
 	CipherSuites  []string
 	// Audit writes requests to a file; the zero value does not.
 	Audit Audit
+	// Provisional has the server start as far as it goes while it is nobody's: PKI is one that is thrown away, and nobody is let
+	// in until [APIServer.Adopt]. Nothing that a cluster keeps is written before.
+	Provisional bool
 	// ShutdownTimeout is how long connections may stay open when the server stops, after all requests but watches and
 	// the like have been answered. Watches do not end by themselves, so all of it is always used.
 	ShutdownTimeout time.Duration
@@ -80,12 +84,64 @@ type Audit struct {
 	MaxAgeDays, MaxFiles, MaxSizeM int
 }
 
-// build turns Options into the API server's, and writes the files that these name.
-func build(o Options) (*options.ServerRunOptions, error) {
+// files are what the server reads: its certificates, and configuration with keys in it. Their paths depend on nothing but the folder.
+type files struct {
+	serving, frontProxy, kubelet pki.Files
+	encryption, authentication   string
+}
+
+// writeFiles issues the certificates and writes the configuration.
+func writeFiles(o Options) (*files, error) {
+	serviceIPs, err := firstAddresses(o.ServiceCIDRs)
+	if err != nil {
+		return nil, err
+	}
+	ips := append(serviceIPs, o.NodeIPs...)
+	if o.AdvertiseAddress != nil {
+		ips = append(ips, o.AdvertiseAddress)
+	}
+	names, addresses := pki.APIServerNames(o.NodeName, "cluster.local", ips, o.ExtraNames)
+	f := &files{}
+	if f.serving, err = o.PKI.Server("kube-apiserver", names, addresses); err != nil {
+		return nil, err
+	}
+	if f.frontProxy, err = o.PKI.FrontProxyClient(frontProxyUser); err != nil {
+		return nil, err
+	}
+	if f.kubelet, err = o.PKI.Client(KubeletUser); err != nil {
+		return nil, err
+	}
+	f.encryption, err = writeConfig(o.RunDir, "encryption.yaml", &apiserverv1.EncryptionConfiguration{
+		TypeMeta: typeMeta("EncryptionConfiguration"),
+		Resources: []apiserverv1.ResourceConfiguration{{
+			Resources: []string{"secrets"},
+			Providers: []apiserverv1.ProviderConfiguration{
+				{AESGCM: &apiserverv1.AESConfiguration{Keys: []apiserverv1.Key{{
+					Name: "1", Secret: base64.StdEncoding.EncodeToString(o.PKI.EncryptionKey()),
+				}}}},
+				{Identity: &apiserverv1.IdentityConfiguration{}},
+			},
+		}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.authentication, err = writeConfig(o.RunDir, "authentication.yaml", &apiserverv1.AuthenticationConfiguration{
+		TypeMeta: typeMeta("AuthenticationConfiguration"),
+		Anonymous: &apiserverv1.AnonymousAuthConfig{
+			Enabled:    true,
+			Conditions: []apiserverv1.AnonymousAuthCondition{{Path: "/livez"}, {Path: "/readyz"}, {Path: "/healthz"}},
+		},
+	})
+	return f, err
+}
+
+// build turns Options into the API server's.
+func build(o Options, f *files) (*options.ServerRunOptions, error) {
 	s := options.NewServerRunOptions()
-	if err := errors.Join(
-		serving(s, o), storage(s, o), authentication(s, o), network(s, o),
-	); err != nil {
+	storage(s, o, f)
+	authentication(s, o, f)
+	if err := errors.Join(serving(s, o, f), network(s, o)); err != nil {
 		return nil, err
 	}
 
@@ -108,21 +164,22 @@ func build(o Options) (*options.ServerRunOptions, error) {
 	return s, nil
 }
 
+// complete gives the server's options their defaults and the keys that it works with, and checks them.
+func complete(ctx context.Context, s *options.ServerRunOptions, keys *credentials) (options.CompletedOptions, error) {
+	s.Authentication.ServiceAccounts.ExternalPublicKeysGetter = keys
+	completed, err := s.Complete(ctx)
+	if err != nil {
+		return completed, fmt.Errorf("options: %w", err)
+	}
+	completed.ServiceAccountIssuer = keys
+	if problems := completed.Validate(); len(problems) > 0 {
+		return completed, fmt.Errorf("options: %w", errors.Join(problems...))
+	}
+	return completed, nil
+}
+
 // serving is where the server listens and which certificate it shows.
-func serving(s *options.ServerRunOptions, o Options) error {
-	serviceIPs, err := firstAddresses(o.ServiceCIDRs)
-	if err != nil {
-		return err
-	}
-	ips := append(serviceIPs, o.NodeIPs...)
-	if o.AdvertiseAddress != nil {
-		ips = append(ips, o.AdvertiseAddress)
-	}
-	names, addresses := pki.APIServerNames(o.NodeName, "cluster.local", ips, o.ExtraNames)
-	cert, err := o.PKI.Server("kube-apiserver", names, addresses)
-	if err != nil {
-		return err
-	}
+func serving(s *options.ServerRunOptions, o Options, f *files) error {
 	secure := s.SecureServing
 	secure.Listener = o.Listener
 	secure.BindAddress = net.IPv4zero
@@ -134,7 +191,7 @@ func serving(s *options.ServerRunOptions, o Options) error {
 		}
 		secure.BindPort = address.Port
 	}
-	secure.ServerCert.CertKey = genericoptions.CertKey{CertFile: cert.Cert, KeyFile: cert.Key}
+	secure.ServerCert.CertKey = genericoptions.CertKey{CertFile: f.serving.Cert, KeyFile: f.serving.Key}
 	secure.ServerCert.CertDirectory = ""
 	secure.MinTLSVersion = o.MinTLSVersion
 	secure.CipherSuites = o.CipherSuites
@@ -146,7 +203,7 @@ func serving(s *options.ServerRunOptions, o Options) error {
 }
 
 // storage is the datastore and how Secrets are stored in it.
-func storage(s *options.ServerRunOptions, o Options) error {
+func storage(s *options.ServerRunOptions, o Options, f *files) {
 	s.Etcd.StorageConfig.Transport.ServerList = []string{o.EtcdEndpoint}
 	// A cache of each of eighty kinds pays for itself with many clients. For a node's own it is a fifth of the start's
 	// work and a tenth of the memory; the datastore is in the same process.
@@ -154,47 +211,14 @@ func storage(s *options.ServerRunOptions, o Options) error {
 	// Both only feed metrics; on an idle node they are most of what etcd has to do.
 	s.Etcd.StorageConfig.CountMetricPollPeriod = 10 * time.Minute
 	s.Etcd.StorageConfig.DBMetricPollInterval = 10 * time.Minute
-
-	path, err := writeConfig(o.RunDir, "encryption.yaml", &apiserverv1.EncryptionConfiguration{
-		TypeMeta: typeMeta("EncryptionConfiguration"),
-		Resources: []apiserverv1.ResourceConfiguration{{
-			Resources: []string{"secrets"},
-			Providers: []apiserverv1.ProviderConfiguration{
-				{AESGCM: &apiserverv1.AESConfiguration{Keys: []apiserverv1.Key{{
-					Name: "1", Secret: base64.StdEncoding.EncodeToString(o.PKI.EncryptionKey()),
-				}}}},
-				{Identity: &apiserverv1.IdentityConfiguration{}},
-			},
-		}},
-	})
-	s.Etcd.EncryptionProviderConfigFilepath = path
-	return err
+	s.Etcd.EncryptionProviderConfigFilepath = f.encryption
 }
 
 // authentication is who may speak with the server: client certificates, service accounts, the aggregation layer; and
 // anyone at all about whether the server is healthy, which is how the laptop knows.
-func authentication(s *options.ServerRunOptions, o Options) error {
-	path, err := writeConfig(o.RunDir, "authentication.yaml", &apiserverv1.AuthenticationConfiguration{
-		TypeMeta: typeMeta("AuthenticationConfiguration"),
-		Anonymous: &apiserverv1.AnonymousAuthConfig{
-			Enabled:    true,
-			Conditions: []apiserverv1.AnonymousAuthCondition{{Path: "/livez"}, {Path: "/readyz"}, {Path: "/healthz"}},
-		},
-	})
-	if err != nil {
-		return err
-	}
-	frontProxy, err := o.PKI.FrontProxyClient(frontProxyUser)
-	if err != nil {
-		return err
-	}
-	kubelet, err := o.PKI.Client(KubeletUser)
-	if err != nil {
-		return err
-	}
-
+func authentication(s *options.ServerRunOptions, o Options, f *files) {
 	a := s.Authentication
-	a.AuthenticationConfigFile = path
+	a.AuthenticationConfigFile = f.authentication
 	a.OIDC, a.TokenFile, a.WebHook = nil, nil, nil
 	a.ClientCert.ClientCA = o.PKI.ClusterCAFile()
 	a.RequestHeader.ClientCAFile = o.PKI.FrontProxyCAFile()
@@ -204,16 +228,13 @@ func authentication(s *options.ServerRunOptions, o Options) error {
 	a.RequestHeader.GroupHeaders = []string{"X-Remote-Group"}
 	a.RequestHeader.ExtraHeaderPrefixes = []string{"X-Remote-Extra-"}
 	a.ServiceAccounts.Issuers = []string{ServiceAccountIssuer}
-	a.ServiceAccounts.KeyFiles = []string{o.PKI.ServiceAccountKeyFile()}
-	s.ServiceAccountSigningKeyFile = o.PKI.ServiceAccountKeyFile()
 
-	s.ProxyClientCertFile, s.ProxyClientKeyFile = frontProxy.Cert, frontProxy.Key
+	s.ProxyClientCertFile, s.ProxyClientKeyFile = f.frontProxy.Cert, f.frontProxy.Key
 	s.KubeletConfig.TLSClientConfig.CAFile = o.PKI.ClusterCAFile()
-	s.KubeletConfig.TLSClientConfig.CertFile = kubelet.Cert
-	s.KubeletConfig.TLSClientConfig.KeyFile = kubelet.Key
+	s.KubeletConfig.TLSClientConfig.CertFile = f.kubelet.Cert
+	s.KubeletConfig.TLSClientConfig.KeyFile = f.kubelet.Key
 	// The node's name need not be one that anything can resolve.
 	s.KubeletConfig.PreferredAddressTypes = []string{"InternalIP", "Hostname"}
-	return nil
 }
 
 // network is the cluster's Services and the way from the server to them.

@@ -31,9 +31,18 @@ func testOptions(t *testing.T) Options {
 	}
 }
 
+// written is build with the files that it wants.
+func written(o Options) (*options.ServerRunOptions, error) {
+	f, err := writeFiles(o)
+	if err != nil {
+		return nil, err
+	}
+	return build(o, f)
+}
+
 func TestBuild(t *testing.T) {
 	o := testOptions(t)
-	s, err := build(o)
+	s, err := written(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,18 +72,18 @@ func TestBuild(t *testing.T) {
 			t.Errorf("%s: %v, want %v", what, pair[0], pair[1])
 		}
 	}
-	completed, err := s.Complete(t.Context())
+	keys, err := newCredentials(o.PKI.ServiceAccountKeyFile(), s.Etcd.EncryptionProviderConfigFilepath)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if problems := completed.Validate(); len(problems) > 0 {
-		t.Errorf("the API server's own validation: %v", problems)
+	if _, err := complete(t.Context(), s, keys); err != nil {
+		t.Errorf("the API server's own validation: %v", err)
 	}
 }
 
 // TestAdmission names the plugins that the node's promises stand on; the library decides which are on by default.
 func TestAdmission(t *testing.T) {
-	s, err := build(testOptions(t))
+	s, err := written(testOptions(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +109,7 @@ func isOn(s *options.ServerRunOptions, plugin string) bool {
 }
 
 func TestAnybodyMayAskOnlyWhetherItIsHealthy(t *testing.T) {
-	s, err := build(testOptions(t))
+	s, err := written(testOptions(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +126,7 @@ func TestAnybodyMayAskOnlyWhetherItIsHealthy(t *testing.T) {
 
 func TestSecretsAreStoredUnderTheClustersKey(t *testing.T) {
 	o := testOptions(t)
-	s, err := build(o)
+	s, err := written(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +145,7 @@ func TestSecretsAreStoredUnderTheClustersKey(t *testing.T) {
 func TestAuditOnlyWhereItIsAskedFor(t *testing.T) {
 	o := testOptions(t)
 	o.Audit = Audit{PolicyFile: "/run/policy.yaml", LogFile: "/log/audit.log", MaxAgeDays: 1, MaxFiles: 2, MaxSizeM: 3}
-	s, err := build(o)
+	s, err := written(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +157,7 @@ func TestAuditOnlyWhereItIsAskedFor(t *testing.T) {
 
 // TestWhoItIs: for kubelets and extension API servers it is a user of its own, and in no group.
 func TestWhoItIs(t *testing.T) {
-	s, err := build(testOptions(t))
+	s, err := written(testOptions(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +196,7 @@ func TestBuildRefuses(t *testing.T) {
 	} {
 		o := testOptions(t)
 		test.change(&o)
-		if _, err := build(o); err == nil || err.Error() != test.want {
+		if _, err := written(o); err == nil || err.Error() != test.want {
 			t.Errorf("%s: got %v, want %s", name, err, test.want)
 		}
 	}

@@ -29,12 +29,14 @@ func TestCopiesOfAParkedMachine(t *testing.T) {
 	save(t, artefacts, disk, keys, state)
 
 	seen := map[string]string{}
-	for _, name := range []string{"one", "two"} {
+	// The last has an API server of its own, in place of the one that runs in the state.
+	audited := control.File{Path: "/etc/sandbar/config.yaml", Content: []byte("apiServer:\n  auditLog:\n    profile: Default\n")}
+	for name, files := range map[string][]control.File{"one": nil, "two": nil, "audited": {audited}} {
 		copied := filepath.Join(folder, name+".qcow2")
 		if output, err := exec.Command("cp", "--sparse=always", disk, copied).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, output)
 		}
-		for what, value := range becomeCopy(t, artefacts, copied, keys, state, name) {
+		for what, value := range becomeCopy(t, artefacts, copied, keys, state, name, files) {
 			t.Logf("%s: %s is %s", name, what, value)
 			if before, known := seen[what]; known && before == value {
 				t.Errorf("%s is %s in both copies", what, value)
@@ -74,12 +76,14 @@ func save(t *testing.T, artefacts machinetest.Artefacts, disk string, keys machi
 }
 
 // becomeCopy makes a cluster of a copy, and returns what no other copy may have.
-func becomeCopy(t *testing.T, artefacts machinetest.Artefacts, disk string, keys machinetest.Keys, state, name string) map[string]string {
+func becomeCopy(
+	t *testing.T, artefacts machinetest.Artefacts, disk string, keys machinetest.Keys, state, name string, files []control.File,
+) map[string]string {
 	t.Helper()
 	t.Setenv(qemuArguments, "-incoming file:"+state)
 	m := machinetest.Start(t, artefacts, disk, keys)
 	identity := m.Identity()
-	identity.Hostname = name
+	identity.Hostname, identity.Files = name, files
 	m.Send(identity)
 	m.Wait(control.TypeReady, time.Minute)
 	client := m.SSH()
@@ -87,6 +91,10 @@ func becomeCopy(t *testing.T, artefacts machinetest.Artefacts, disk string, keys
 	m.Note("healthy")
 	if got := m.Must(client, "hostname"); got != name+"\n" {
 		t.Errorf("the name is %q", got)
+	}
+	logged, err := m.Run(client, "test", "-s", "/var/lib/sandbar/log/audit.log")
+	if has, want := err == nil, len(files) > 0; has != want {
+		t.Errorf("%s has an audit log: %v: %s", name, has, logged)
 	}
 	found := map[string]string{}
 	for what, command := range map[string]string{

@@ -90,12 +90,12 @@ func lookAtIdentity(t *testing.T, m *machinetest.Machine) {
 	if names := m.Must(client, "sh", "-c", "hostname; cat /etc/hostname; grep -c somebody /etc/hosts"); names != "somebody\nsomebody\n1\n" {
 		t.Errorf("names: %q", names)
 	}
-	// All that a cluster is, but for containerd's empty state, is younger than the clock that came with the identity, by which
-	// three days have gone by.
+	// All that a cluster is, but for containerd's empty state and what the datastore has of the image's seed, is younger than the
+	// clock that came with the identity, by which three days have gone by.
 	old := m.Must(client, "find", "/var/lib/sandbar", "/etc/machine-id", "/run/sandbar", "-type", "f", "-mmin", "+1440")
 	for path := range strings.Lines(old) {
 		t.Logf("older than the identity: %s", strings.TrimSpace(path))
-		for _, kept := range []string{"machine-id", "uuid", "pki", "etcd", "ssh", "id"} {
+		for _, kept := range []string{"machine-id", "uuid", "pki", "ssh", "id", "provisional"} {
 			if slices.Contains(strings.Split(strings.TrimSpace(path), "/"), kept) {
 				t.Errorf("%s makes a cluster another than the next, and was there before it was one", path)
 			}
