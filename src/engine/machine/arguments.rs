@@ -109,9 +109,9 @@ impl Accelerator {
 
     fn argument(self) -> String {
         match self {
-            // A thread for each of the guest's cores, and room for the translation of the whole node, which is 0.48 GiB when
-            // it is healthy: half of that would be emptied on the way there.
-            Self::Tcg => "tcg,thread=multi,tb-size=512".to_owned(),
+            // A thread for each of the guest's cores, and room for half of the translation of the whole node, which is 0.48 GiB
+            // when it is healthy. It is emptied once on the way there, and most of what was in it is not needed again.
+            Self::Tcg => "tcg,thread=multi,tb-size=256".to_owned(),
             other => other.name().to_owned(),
         }
     }
@@ -483,7 +483,7 @@ pub(super) mod tests {
         assert_eq!(
             list.join(" "),
             "-name sandbar-a,debug-threads=on -machine virt,dtb-randomness=off,dumpdtb=/run/a,, b/tree -accel \
-             tcg,thread=multi,tb-size=512 -cpu cortex-a72 -smp 2 -m 3072M -kernel kernel -initrd initramfs -append \
+             tcg,thread=multi,tb-size=256 -cpu cortex-a72 -smp 2 -m 3072M -kernel kernel -initrd initramfs -append \
              console=ttyAMA0 quiet panic=-1 -nodefaults -no-user-config -nographic"
         );
     }

@@ -255,7 +255,7 @@ func (a Artefacts) arguments(m *Machine, control, disk string, without []string)
 	}
 	forward := fmt.Sprintf("user,id=network,hostfwd=tcp:127.0.0.1:%d-:22,hostfwd=tcp:127.0.0.1:%d-:6443", m.SSHPort, m.APIPort)
 	arguments := append(machine,
-		"-accel", "tcg,thread=multi,tb-size=512", "-smp", "2", "-m", "3072", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-accel", "tcg,thread=multi,tb-size=256", "-smp", "2", "-m", "3072", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", filepath.Join(a.Folder, "kernel"), "-initrd", filepath.Join(a.Folder, "initramfs"),
 		"-append", strings.TrimSpace(a.KernelArguments+" console="+console+" "+os.Getenv("SANDBAR_TEST_KERNEL_ARGUMENTS")),
 		"-serial", "file:"+m.Console,
