@@ -89,9 +89,22 @@ func attend(m *machine.Machine, parked *parking, supervisor *initd.Supervisor, l
 		}
 		if err := announce(m, supervisor); err != nil {
 			log.Printf("the host is not told how far the start is: %v", err)
+			return
+		}
+		if err := tidy(supervisor); err != nil {
+			log.Printf("the memory that only the start needed is kept: %v", err)
 		}
 	}()
 	return failed
+}
+
+// tidy gives the host back what only the start needed, once the node is healthy: nothing else makes the page cache smaller
+// while memory is free.
+func tidy(supervisor *initd.Supervisor) error {
+	if err := supervisor.AwaitReady(context.Background()); err != nil {
+		return err
+	}
+	return machine.GiveBack()
 }
 
 // announce tells the host when the SSH server listens and the other processes are started, and once both is so that the

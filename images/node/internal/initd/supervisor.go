@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -144,6 +145,21 @@ func (s *Supervisor) Report(ctx context.Context, wait bool, after uint64) (*init
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
+	}
+}
+
+// AwaitReady waits until every process is ready. It ends with ctx.
+func (s *Supervisor) AwaitReady(ctx context.Context) error {
+	revision, wait := uint64(0), false
+	for {
+		report, err := s.Report(ctx, wait, revision)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(report.Children, func(child initapi.Child) bool { return child.State != initapi.StateReady }) {
+			return nil
+		}
+		revision, wait = report.Revision, true
 	}
 }
 

@@ -92,6 +92,7 @@ func (m *Machine) Start() error {
 		return unloaded
 	}
 	m.Phase(control.PhaseModules)
+	keepSmall(m.logf)
 	if err := mountSystem(); err != nil {
 		return err
 	}

@@ -130,6 +130,10 @@ func lookAround(t *testing.T, m *machinetest.Machine) {
 	}
 	m.Send(control.HostMessage{Type: control.TypeClock, Time: time.Now(), Entropy: machinetest.Entropy(t)})
 	m.Wait(control.TypeClockSet, time.Minute)
+	// What only the start needed was given back, and free memory goes back in small pieces.
+	if order := m.Must(client, "cat", "/sys/module/page_reporting/parameters/page_reporting_order"); order != "2\n" {
+		t.Errorf("free memory is given back from order %q on", order)
+	}
 	// The kernel gets modules by itself, netem among them.
 	m.Must(client, "modprobe", "sch_netem")
 	if modules := m.Must(client, "cat", "/proc/modules"); !strings.Contains(modules, "sch_netem ") || !strings.Contains(modules, "nf_tables ") {
