@@ -20,10 +20,13 @@ pub const LOG_PORT: &str = "dev.sandbar.log";
 pub const GUEST: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 0, 2, 15);
 
 /// The version of these messages that this program speaks.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The first version in which a machine can wait for its identity.
 pub const PARKS: u32 = 2;
+
+/// The first version in which a machine makes itself small before its state is written.
+pub const SHRINKS: u32 = 3;
 
 /// Bytes of randomness that a guest gets with each boot and each restore.
 pub const ENTROPY: usize = 64;
@@ -67,6 +70,8 @@ pub enum FromGuest {
     },
     /// Its clock and its randomness are new.
     ClockSet,
+    /// What nobody needs of its memory is zeroes.
+    Shrunk,
     /// It does not do what it was told.
     Refused {
         /// Type of what it was told.
@@ -92,6 +97,8 @@ pub enum ToGuest {
     Identity(Box<Identity>),
     /// What time it is, after a restore or after this machine has slept.
     Clock(Moment),
+    /// Its memory is about to be written to a file.
+    Shrink,
     /// It is to stop and to power off.
     #[serde(rename_all = "camelCase")]
     Stop {
@@ -240,7 +247,7 @@ mod tests {
 
     #[test]
     fn lines_of_a_guest_are_understood_or_passed_over() {
-        let cases: [(&str, Option<FromGuest>); 9] = [
+        let cases: [(&str, Option<FromGuest>); 10] = [
             (
                 r#"{"type":"hello","version":1,"sandbar":"0.1.0"}"#,
                 Some(FromGuest::Hello { version: 1, sandbar: "0.1.0".to_owned() }),
@@ -251,6 +258,7 @@ mod tests {
             ),
             (r#"{"type":"parked","millis":4100}"#, Some(FromGuest::Parked { millis: 4100 })),
             (r#"{"type":"clockSet"}"#, Some(FromGuest::ClockSet)),
+            (r#"{"type":"shrunk"}"#, Some(FromGuest::Shrunk)),
             (r#"{"type":"stopped"}"#, Some(FromGuest::Stopped)),
             (r#"{"type":"sings","song":7}"#, Some(FromGuest::Unknown)),
             (r#"{"type":"hello"}"#, None),
@@ -287,6 +295,7 @@ mod tests {
         let line = ToGuest::Boot(Box::new(boot)).line();
         insta::assert_snapshot!(line, @r#"{"type":"boot","time":"2026-11-26T12:00:00.123456789Z","entropy":"AQID","hostname":"sandbar-a","files":[{"path":"/etc/sandbar/config.yaml","mode":384,"content":"YTogMQo="}],"ssh":{"hostKey":"key\n","authorizedKeys":["ssh-ed25519 AAAA"]},"environment":{"A":"b\nc"},"network":{"address":"10.0.2.15/24","gateway":"10.0.2.2","dns":"10.0.2.3"},"emulateBinaries":true}"#);
         assert_eq!(line.matches('\n').count(), 1);
+        assert_eq!(ToGuest::Shrink.line(), "{\"type\":\"shrink\"}\n");
         assert_eq!(ToGuest::Stop { grace_millis: 1500 }.line(), "{\"type\":\"stop\",\"graceMillis\":1500}\n");
     }
 }

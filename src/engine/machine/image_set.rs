@@ -33,6 +33,9 @@ pub struct Manifest {
     pub version: String,
     /// Version of the node contract.
     pub contract_version: u32,
+    /// Version of what its machines and their host tell each other.
+    #[serde(default)]
+    pub control_version: u32,
     /// Version of Kubernetes.
     pub kubernetes_version: String,
     /// Version of the kernel.
@@ -283,6 +286,7 @@ mod tests {
             architecture: Architecture::Arm64,
             version: "0.1.0".to_owned(),
             contract_version: 1,
+            control_version: 2,
             kubernetes_version: "v1.37.2".to_owned(),
             kernel_version: "6.12".to_owned(),
             kernel_arguments: "quiet".to_owned(),

@@ -51,6 +51,8 @@ type Machine struct {
 	// identities has the host's word for a machine that is parked; parked says that it may come.
 	identities chan control.HostMessage
 	parked     atomic.Bool
+	// shrink makes the machine's memory small.
+	shrink func() error
 	// booted says that the host has said what the machine is to be; only who reads its messages touches it.
 	booted bool
 }
@@ -67,7 +69,7 @@ func New(version string, logf func(format string, args ...any)) *Machine {
 	m := &Machine{
 		link: control.NewLink(logf), logf: logf,
 		boots: make(chan control.HostMessage, 1), stops: make(chan *time.Duration, 1),
-		identities: make(chan control.HostMessage, 1),
+		identities: make(chan control.HostMessage, 1), shrink: shrink,
 	}
 	m.link.Send(control.GuestMessage{Type: control.TypeHello, Version: control.Version, Sandbar: version})
 	return m
@@ -139,8 +141,11 @@ func (m *Machine) takeIdentity() error {
 // Park tells the host that this machine does nothing any more, and waits for as long as it takes until the host makes it,
 // or a copy of it, somebody's. Then the random numbers are new, the clock is right, and the name and the files are there.
 func (m *Machine) Park() error {
-	// The host copies the disk along with the memory, and a copy should not need more of it than that.
+	// The host copies the disk along with the memory, and a copy should not need more of either than that.
 	unix.Sync()
+	if err := m.shrink(); err != nil {
+		m.logf("the state of this machine is larger than it could be: %v", err)
+	}
 	m.parked.Store(true)
 	m.link.Send(control.GuestMessage{Type: control.TypeParked, Millis: sinceBoot().Milliseconds()})
 	message := <-m.identities
@@ -192,6 +197,13 @@ func (m *Machine) handle(message control.HostMessage) {
 			return
 		}
 		m.link.Send(control.GuestMessage{Type: control.TypeClockSet})
+	case control.TypeShrink:
+		// Then the state is larger.
+		if err := m.shrink(); err != nil {
+			m.link.Refuse(message.Type, err)
+			return
+		}
+		m.link.Send(control.GuestMessage{Type: control.TypeShrunk})
 	case control.TypeStop:
 		var grace *time.Duration
 		if message.GraceMillis != nil {

@@ -5,12 +5,14 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -293,6 +295,30 @@ func TestHandle(t *testing.T) {
 	m.handle(control.HostMessage{Type: control.TypeStop, GraceMillis: &late})
 	if got := <-m.stops; got == nil || got.Hours() != 1 {
 		t.Errorf("a grace of years: %v", got)
+	}
+}
+
+// The host hears when the machine's memory is small, or why it is not.
+func TestHandleShrink(t *testing.T) {
+	var said []string
+	m := New("1", func(format string, arguments ...any) { said = append(said, fmt.Sprintf(format, arguments...)) })
+	var heard bytes.Buffer
+	failure := errors.New("no such file")
+	m.shrink = func() error { return failure }
+	m.handle(control.HostMessage{Type: control.TypeShrink})
+	failure = nil
+	m.handle(control.HostMessage{Type: control.TypeShrink})
+	m.link.Connect(&heard)
+	if err := m.link.Flush(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for _, answer := range []string{`{"type":"refused","name":"shrink","reason":"no such file"}`, `{"type":"shrunk"}`} {
+		if !strings.Contains(heard.String(), answer+"\n") {
+			t.Errorf("%s is not in %s", answer, &heard)
+		}
+	}
+	if len(said) != 1 {
+		t.Errorf("said %q", said)
 	}
 }
 

@@ -4,12 +4,11 @@ use std::io;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::AsyncBufReadExt;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::power::said_since;
-use super::run::{quit, set_clock};
+use super::run::{answered, quit, set_clock};
 use super::{COMMAND, Machine, Qemu, Supervised};
 use crate::engine::machine::accelerator::Candidate;
 use crate::engine::machine::control::FromGuest;
@@ -183,8 +182,8 @@ impl Machine<'_> {
         // It waits where the guest finds it first.
         set_clock(qemu).await;
         qemu.qmp.execute("cont", json!({}), COMMAND).await.map_err(words)?;
-        match tokio::time::timeout(GUEST, clock_is_set(qemu)).await {
-            Ok(set) => set?,
+        match tokio::time::timeout(GUEST, answered(qemu, "clock", &FromGuest::ClockSet)).await {
+            Ok(set) => set.map_err(|error| format!("it did not go on: {error}"))?,
             Err(_) => return Err(format!("the machine did not go on within {GUEST:?}")),
         }
         migration::let_packets_go(&qemu.qmp).await.map_err(words)?;
@@ -202,25 +201,5 @@ impl Machine<'_> {
     pub(super) fn passed(&self, name: &str, begun: Instant) {
         let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.status.send_modify(|status| status.phases.push((name.to_owned(), millis)));
-    }
-}
-
-/// Waits until the guest says that its clock is right.
-async fn clock_is_set(qemu: &mut Qemu) -> Result<(), String> {
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match qemu.control.read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return Err("the machine ended before it went on".to_owned()),
-            Ok(_) => {}
-        }
-        match FromGuest::parse(&line) {
-            Some(FromGuest::ClockSet) => return Ok(()),
-            Some(FromGuest::Refused { name, reason }) if name == "clock" => {
-                return Err(format!("the machine cannot set its clock: {reason}"));
-            }
-            // The end of a line that was begun before, or something that nobody waits for.
-            _ => {}
-        }
     }
 }

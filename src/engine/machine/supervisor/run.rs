@@ -168,7 +168,7 @@ impl Machine<'_> {
                 return Err(format!("the machine does not take what it is told that it is: {reason}"));
             }
             FromGuest::Refused { name, reason } => tracing::warn!(name, reason, "the machine refused"),
-            FromGuest::ClockSet | FromGuest::Stopped | FromGuest::Unknown => {}
+            FromGuest::ClockSet | FromGuest::Shrunk | FromGuest::Stopped | FromGuest::Unknown => {}
         }
         Ok(())
     }
@@ -346,6 +346,26 @@ pub(super) async fn set_clock(qemu: &mut Qemu) {
     let Ok(moment) = moment() else { return };
     if let Err(error) = qemu.to_guest.write_all(ToGuest::Clock(moment).line().as_bytes()).await {
         tracing::debug!(%error, "its clock is not set");
+    }
+}
+
+/// Waits for what a guest says once it has done what it was told by a message of that type; an error is why it does not.
+pub(super) async fn answered(qemu: &mut Qemu, told: &str, answer: &FromGuest) -> Result<(), String> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match qemu.control.read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return Err("the machine ended".to_owned()),
+            Ok(_) => {}
+        }
+        match FromGuest::parse(&line) {
+            Some(said) if said == *answer => return Ok(()),
+            Some(FromGuest::Refused { name, reason }) if name == told => {
+                return Err(format!("the machine refused: {reason}"));
+            }
+            // The end of a line that was begun before, or something that nobody waits for.
+            _ => {}
+        }
     }
 }
 

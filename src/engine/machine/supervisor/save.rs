@@ -4,9 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 
-use super::run::{quit, set_clock};
+use super::run::{answered, quit, set_clock};
 use super::{COMMAND, Machine, Qemu, Supervised};
+use crate::engine::machine::control::{FromGuest, SHRINKS, ToGuest};
+use crate::engine::machine::image_set::ImageSet;
 use crate::engine::machine::kept::{self, Build, Draft, Files, Stamp};
 use crate::engine::machine::migration::{self, MigrationError};
 use crate::engine::machine::qmp::QmpError;
@@ -14,6 +17,8 @@ use crate::engine::machine::wire::State;
 
 /// How long the writing of a state may take.
 pub(in crate::engine::machine) const SAVE: Duration = Duration::from_mins(4);
+/// How long a guest may take to make itself small, which it does in a few tenths of a second where it is translated.
+const SHRINK: Duration = Duration::from_secs(10);
 
 impl Machine<'_> {
     /// Writes the state of a machine, whose guest stands still then, to be sealed once QEMU is gone. An error says in words
@@ -31,6 +36,11 @@ impl Machine<'_> {
         self.check_space(qemu, &folder.kept())?;
         let draft = self.draft(qemu).await?;
         self.status.send_modify(|status| status.state = State::Stopping);
+        if before == State::Running
+            && let Err(reason) = self.shrink(qemu).await
+        {
+            tracing::info!(reason, "its state is larger than it could be");
+        }
         let path = folder.kept().state;
         let Err(error) = write_out(qemu, &path).await else { return Ok(draft) };
         if let Err(error) = kept::discard(&folder.kept(), *platform) {
@@ -44,6 +54,20 @@ impl Machine<'_> {
         }
         self.status.send_modify(|status| status.state = before);
         Err(error.to_string())
+    }
+
+    /// Has the guest turn into zeroes what nobody needs of its memory: those are holes in its state. An error says in words why
+    /// it did not, and is no reason against the state.
+    async fn shrink(&self, qemu: &mut Qemu) -> Result<(), String> {
+        let image = ImageSet::of(&self.supervised.places, &self.record.image_id).map_err(|error| error.to_string())?;
+        // An older one would not answer.
+        if image.manifest.control_version < SHRINKS {
+            return Ok(());
+        }
+        let sent = qemu.to_guest.write_all(ToGuest::Shrink.line().as_bytes()).await;
+        sent.map_err(|error| error.to_string())?;
+        let shrunk = tokio::time::timeout(SHRINK, answered(qemu, "shrink", &FromGuest::Shrunk)).await;
+        shrunk.unwrap_or_else(|_| Err(format!("it did not make itself small within {SHRINK:?}")))
     }
 
     /// Ends a QEMU whose state is written, and makes the state one that counts. An error says in words why it does not.

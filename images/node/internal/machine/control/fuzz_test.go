@@ -10,7 +10,7 @@ import (
 
 // Whatever a host writes: what comes through is checked, and each line that is read is answered once at most.
 func FuzzReadHost(f *testing.F) {
-	for _, line := range []string{bootLine(""), linkLine(`{"uploadKbit":9,"lossPercent":1e3}`), parkLine(""), parkLine(`,"hostname":"a","files":[{"path":"/x"}]`), identityLine(`,"files":[{"path":"/x","mode":7}]`), `{"type":"clock",` + moment + `}`, `{"type":"stop","graceMillis":5}`, `{"type":"x"}`, `[`, "\n\n", `{"type":null}`} {
+	for _, line := range []string{bootLine(""), linkLine(`{"uploadKbit":9,"lossPercent":1e3}`), parkLine(""), parkLine(`,"hostname":"a","files":[{"path":"/x"}]`), identityLine(`,"files":[{"path":"/x","mode":7}]`), `{"type":"clock",` + moment + `}`, `{"type":"shrink"}`, `{"type":"stop","graceMillis":5}`, `{"type":"x"}`, `[`, "\n\n", `{"type":null}`} {
 		f.Add(line + "\n")
 	}
 	f.Fuzz(func(t *testing.T, text string) {

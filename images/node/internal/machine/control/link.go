@@ -113,7 +113,7 @@ func (l *Link) ReadHost(reader io.Reader, handle func(HostMessage)) error {
 			kind = head.Type
 		}
 		switch kind {
-		case TypeBoot, TypeIdentity, TypeClock, TypeStop:
+		case TypeBoot, TypeIdentity, TypeClock, TypeShrink, TypeStop:
 		case "":
 			l.refuse(kind, errors.Join(errors.New("the line is no message"), err))
 			return

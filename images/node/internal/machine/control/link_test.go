@@ -70,6 +70,7 @@ func TestReadHost(t *testing.T) {
 		{name: "boot", line: bootLine(""), handled: "boot"},
 		{name: "boot with fields from the future", line: bootLine(`,"colour":"red"`), handled: "boot"},
 		{name: "clock", line: `{"type":"clock",` + moment + `}`, handled: "clock"},
+		{name: "shrink", line: `{"type":"shrink"}`, handled: "shrink"},
 		{name: "stop", line: `{"type":"stop"}`, handled: "stop"},
 		{name: "stop with a grace", line: `{"type":"stop","graceMillis":0}`, handled: "stop"},
 		{name: "stop with a grace below zero", line: `{"type":"stop","graceMillis":-1}`, refused: "graceMillis is -1"},
@@ -178,6 +179,7 @@ func TestSchema(t *testing.T) {
 		{parkLine(`,"ssh":{"hostKey":"k","authorizedKeys":[]}`), false},
 		{parkLine(`,"files":[{"path":"/x"}]`), false},
 		{strings.Replace(bootLine(""), `"ssh"`, `"key"`, 1), false},
+		{`{"type":"shrink"}`, true},
 		{identityLine(""), true},
 		{identityLine(`,"files":[{"path":"/x"}]`), true},
 		{strings.Replace(identityLine(""), `"ssh"`, `"key"`, 1), false},
@@ -199,6 +201,7 @@ func TestSchema(t *testing.T) {
 		}
 	}
 	contracttest.ValidateValue(t, "control.schema.json", control.GuestMessage{Type: control.TypeParked, Millis: 1234})
+	contracttest.ValidateValue(t, "control.schema.json", control.GuestMessage{Type: control.TypeShrunk})
 }
 
 func TestLargeBoot(t *testing.T) {

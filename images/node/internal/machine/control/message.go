@@ -12,8 +12,8 @@ import (
 )
 
 // Version is the protocol's version. Version 2 has [Boot.Park], [TypeParked] and [TypeIdentity]; a machine of version 1
-// would start as usual.
-const Version = 2
+// would start as usual. Version 3 has [TypeShrink] and [TypeShrunk]; an older machine would not answer.
+const Version = 3
 
 // Names of virtio-serial ports.
 const (
@@ -40,6 +40,8 @@ const (
 	TypeRefused = "refused"
 	// TypeClockSet answers [TypeClock] once the random numbers are new and the clock is right.
 	TypeClockSet = "clockSet"
+	// TypeShrunk answers [TypeShrink] once memory that nobody needs is zeroes.
+	TypeShrunk = "shrunk"
 	// TypeStopped is said right before the machine is switched off.
 	TypeStopped = "stopped"
 )
@@ -52,6 +54,8 @@ const (
 	TypeIdentity = "identity"
 	// TypeClock brings the time and fresh entropy after the machine slept: Time, Entropy.
 	TypeClock = "clock"
+	// TypeShrink comes right before the host writes the machine's memory to a file.
+	TypeShrink = "shrink"
 	// TypeStop asks for an orderly end: GraceMillis.
 	TypeStop = "stop"
 )

@@ -134,6 +134,9 @@ func lookAround(t *testing.T, m *machinetest.Machine) {
 	if order := m.Must(client, "cat", "/sys/module/page_reporting/parameters/page_reporting_order"); order != "2\n" {
 		t.Errorf("free memory is given back from order %q on", order)
 	}
+	// It makes itself small whenever it is asked to, and goes on.
+	m.Send(map[string]any{"type": control.TypeShrink})
+	m.Wait(control.TypeShrunk, time.Minute)
 	// The kernel gets modules by itself, netem among them.
 	m.Must(client, "modprobe", "sch_netem")
 	if modules := m.Must(client, "cat", "/proc/modules"); !strings.Contains(modules, "sch_netem ") || !strings.Contains(modules, "nf_tables ") {
