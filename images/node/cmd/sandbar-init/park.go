@@ -87,17 +87,5 @@ func (p *parking) settle(supervisor *initd.Supervisor) error {
 		}
 	}
 	<-p.modulesLoaded
-	revision, wait := uint64(0), false
-	for {
-		report, err := supervisor.Report(context.Background(), wait, revision)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(report.Children, func(child initapi.Child) bool {
-			return !slices.Contains(held, child.Name) && child.State != initapi.StateReady
-		}) {
-			return nil
-		}
-		revision, wait = report.Revision, true
-	}
+	return supervisor.AwaitReady(context.Background(), held...)
 }

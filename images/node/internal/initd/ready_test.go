@@ -28,6 +28,9 @@ func TestAwaitReady(t *testing.T) {
 		if len(ended) != 0 {
 			t.Errorf("containerd is starting again: %v", <-ended)
 		}
+		if err := s.AwaitReady(ctx, "containerd"); err != nil {
+			t.Errorf("the other one is ready: %v", err)
+		}
 		give(up)
 		if err := <-ended; !errors.Is(err, up) {
 			t.Errorf("given up: %v", err)

@@ -148,15 +148,17 @@ func (s *Supervisor) Report(ctx context.Context, wait bool, after uint64) (*init
 	}
 }
 
-// AwaitReady waits until every process is ready. It ends with ctx.
-func (s *Supervisor) AwaitReady(ctx context.Context) error {
+// AwaitReady waits until every process is ready, but those of the children that are named. It ends with ctx.
+func (s *Supervisor) AwaitReady(ctx context.Context, but ...string) error {
 	revision, wait := uint64(0), false
 	for {
 		report, err := s.Report(ctx, wait, revision)
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(report.Children, func(child initapi.Child) bool { return child.State != initapi.StateReady }) {
+		if !slices.ContainsFunc(report.Children, func(child initapi.Child) bool {
+			return !slices.Contains(but, child.Name) && child.State != initapi.StateReady
+		}) {
 			return nil
 		}
 		revision, wait = report.Revision, true

@@ -14,10 +14,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/net"
-	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/pkg/controlplane"
 	"k8s.io/kubernetes/pkg/controlplane/controller/clusterauthenticationtrust"
 	"k8s.io/kubernetes/pkg/controlplane/controller/legacytokentracking"
@@ -35,18 +33,7 @@ var clusterHooks = []string{
 }
 
 // cluster is what Run leaves for the moment at which it is known whose server it is.
-type cluster struct {
-	config  *controlplane.Config
-	serving *genericapiserver.SecureServingInfo
-	kubelet kubeletclient.KubeletClientConfig
-}
-
-func newCluster(config *app.Config) *cluster {
-	return &cluster{
-		config: config.KubeAPIs, serving: config.KubeAPIs.ControlPlane.Generic.SecureServing,
-		kubelet: config.KubeAPIs.Extra.KubeletClientConfig,
-	}
-}
+type cluster struct{ config *controlplane.Config }
 
 // prepare makes what the library's other hooks build upon: the namespace of the API server's own Service. It is like in any other
 // cluster, but for a UID that copies of a machine have in common.
@@ -89,10 +76,11 @@ func (c *cluster) begin(ctx context.Context) error {
 
 // exchange has the running server read its certificates and authorities anew.
 func (c *cluster) exchange(ctx context.Context, authority string) error {
-	if err := errors.Join(reload(ctx, c.serving.ClientCA), reload(ctx, c.serving.Cert)); err != nil {
+	serving := c.config.ControlPlane.Generic.SecureServing
+	if err := errors.Join(reload(ctx, serving.ClientCA), reload(ctx, serving.Cert)); err != nil {
 		return err
 	}
-	return exchangeKubeletClient(c.kubelet, authority)
+	return exchangeKubeletClient(c.config.Extra.KubeletClientConfig, authority)
 }
 
 // exchangeKubeletClient has the client of kubelets trust another authority and show the certificate that is in its files now. By

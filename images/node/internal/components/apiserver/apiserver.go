@@ -33,7 +33,7 @@ type APIServer struct {
 
 // running is a server that runs, until ctx ends.
 type running struct {
-	*cluster
+	cluster
 	ctx     context.Context
 	adopted atomic.Bool
 }
@@ -83,7 +83,7 @@ func (a *APIServer) Run(ctx context.Context, ready func()) error {
 	if a.options.Provisional && !bootstrapped {
 		return errors.New("a provisional API server needs a datastore that has what every cluster has")
 	}
-	run := &running{cluster: newCluster(a.config), ctx: ctx}
+	run := &running{cluster: cluster{a.config.KubeAPIs}, ctx: ctx}
 	server, err := a.construct(bootstrapped)
 	if err != nil {
 		return err
