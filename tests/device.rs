@@ -250,6 +250,11 @@ fn up(suite: &Suite) -> Outcome {
 fn board(suite: &Suite) -> Outcome {
     let inside = |command: &str| suite.sandbar(&["exec", "--", "sh", "-c", command]);
     assert_eq!(inside("tr -d '\\0' </proc/device-tree/model")?, "Raspberry Pi 4 Model B");
+    // Its programs run from this host's file.
+    if cfg!(target_os = "linux") {
+        assert_eq!(inside("ls /sys/block | grep -c pmem")?, "1\n");
+        assert!(!inside("cat /sys/block/vd*/serial")?.contains("system"), "the root file system is on a disk, too");
+    }
     assert_eq!(inside("uname -m")?, "aarch64\n");
     // Both cores run under the device tree that was given, and so do the devices on PCI, or there would be no disk.
     assert_eq!(inside("nproc")?, "2\n");

@@ -172,7 +172,7 @@ make_initramfs() {
 	mkdir -p "$folder/modules" "$folder/proc" "$folder/sys" "$folder/dev"
 	cp "$build/node/usr/bin/sandbar-init" "$folder/init"
 	chmod 0755 "$folder/init"
-	modules_of early | while read -r module; do
+	modules_of early "early-$architecture" | while read -r module; do
 		unpack_module "$module" "$work/early" >"$work/name"
 		cp "$work/early/$(cat "$work/name")" "$folder/modules/"
 		basename "$(cat "$work/name")"
@@ -219,6 +219,8 @@ make_system() {
 		blocks=$(find . -type f -printf '%s\n' | awk '{ blocks += int(($1 + 4095) / 4096) } END { print blocks }')
 		# Inodes of 256 bytes, each folder's block, and room for the file system's own.
 		blocks=$((blocks + files / 16 + $(find . -type d | wc -l) + blocks / 256 + 1024))
+		# Whole pages of every size that a machine maps.
+		blocks=$(((blocks + 511) / 512 * 512))
 		rm -f "$2"
 		mke2fs -q -t ext4 -b 4096 -I 256 -N $((files + 64)) -m 0 -U "$system_id" -L sandbar-system \
 			-O '^has_journal,^resize_inode,^metadata_csum,^64bit' -E "hash_seed=$system_id,nodiscard,lazy_itable_init=0,root_owner=0:0" \
@@ -260,10 +262,18 @@ kernel_arguments() {
 }
 
 make_manifest() {
-	set_digest=$(for name in data.img initramfs kernel system.img; do printf '%s  %s\n' "$(digest "$output.new/$name")" "$name"; done | digest)
-	printf '{"schemaVersion":1,"architecture":"%s","version":"%s","contractVersion":%s,"controlVersion":%s,"kubernetesVersion":"%s","kernelVersion":"%s","kernelArguments":"%s","digest":"sha256:%s","files":{%s,%s,%s,%s}}\n' \
-		"$architecture" "$version" "$contract" "$control" "$kubernetes" "$release" "$(kernel_arguments)" \
-		"$set_digest" "$(one_file kernel)" "$(one_file initramfs)" "$(one_file system.img)" "$(one_file data.img)" \
+	# The kernel of riscv64 was not tried with the root file system in its memory.
+	case $architecture in
+	amd64 | arm64) memory=true ;;
+	*) memory=false ;;
+	esac
+	what=$(printf '"schemaVersion":1,"architecture":"%s","version":"%s","contractVersion":%s,"controlVersion":%s,"kubernetesVersion":"%s","kernelVersion":"%s","kernelArguments":"%s","systemMemory":%s' \
+		"$architecture" "$version" "$contract" "$control" "$kubernetes" "$release" "$(kernel_arguments)" "$memory")
+	set_digest=$({
+		for name in data.img initramfs kernel system.img; do printf '%s  %s\n' "$(digest "$output.new/$name")" "$name"; done
+		printf '%s\n' "$what"
+	} | digest)
+	printf '{%s,"digest":"sha256:%s","files":{%s,%s,%s,%s}}\n' "$what" "$set_digest" "$(one_file kernel)" "$(one_file initramfs)" "$(one_file system.img)" "$(one_file data.img)" \
 		>"$output.new/manifest.json"
 }
 

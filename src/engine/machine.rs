@@ -20,6 +20,7 @@ pub mod qmp;
 mod random;
 pub mod speed;
 pub mod ssh;
+mod state_file;
 pub mod supervisor;
 mod template;
 pub mod wire;

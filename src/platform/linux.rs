@@ -1,5 +1,6 @@
 //! Linux: everything is read from `/proc` (`man 5 proc`).
 
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -69,6 +70,15 @@ impl System for Linux {
 
     fn uses_xdg(&self) -> bool {
         true
+    }
+
+    fn makes_holes(&self) -> bool {
+        true
+    }
+
+    fn make_hole(&self, file: &File, at: u64, length: u64) -> io::Result<()> {
+        use rustix::fs::FallocateFlags;
+        Ok(rustix::fs::fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, at, length)?)
     }
 
     fn add_facts(&self, facts: &mut HostFacts) {

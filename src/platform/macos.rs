@@ -1,5 +1,6 @@
 //! macOS: what cannot be read is asked of the system's own programs. Reviewed against their manual pages; not yet run.
 
+use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -27,6 +28,15 @@ impl System for MacOs {
     fn boot_id(&self) -> Option<String> {
         let id = output("/usr/sbin/sysctl", &["-n", "kern.bootsessionuuid"]).ok()?;
         Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+    }
+
+    // macOS has them (F_PUNCHHOLE of fcntl(2)), behind unsafe code alone.
+    fn makes_holes(&self) -> bool {
+        false
+    }
+
+    fn make_hole(&self, _file: &File, _at: u64, _length: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn usage(&self, process: u32) -> io::Result<Usage> {

@@ -256,6 +256,10 @@ pub trait Platform: Send + Sync {
     /// Where in a file data begin, from an offset on, with what is a hole left out where the file system tells; none after
     /// the last ones.
     fn next_data(&self, file: &File, from: u64) -> io::Result<Option<u64>>;
+    /// Whether parts of a file can be made holes.
+    fn makes_holes(&self) -> bool;
+    /// Makes a part of a file a hole, which takes no room and is read as zeroes.
+    fn make_hole(&self, file: &File, at: u64, length: u64) -> io::Result<()>;
     /// Makes a rename in a folder survive power loss.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 }

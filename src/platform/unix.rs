@@ -33,6 +33,8 @@ pub trait System: Send + Sync {
     fn boot_id(&self) -> Option<String>;
     fn usage(&self, process: u32) -> io::Result<Usage>;
     fn accelerator(&self) -> Result<&'static str, String>;
+    fn makes_holes(&self) -> bool;
+    fn make_hole(&self, file: &File, at: u64, length: u64) -> io::Result<()>;
     /// Adds what this one knows of itself to what every Unix does.
     fn add_facts(&self, _facts: &mut HostFacts) {}
 }
@@ -264,6 +266,14 @@ impl<S: System> Platform for Unix<S> {
             Err(rustix::io::Errno::NXIO) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn makes_holes(&self) -> bool {
+        self.0.makes_holes()
+    }
+
+    fn make_hole(&self, file: &File, at: u64, length: u64) -> io::Result<()> {
+        self.0.make_hole(file, at, length)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

@@ -299,6 +299,15 @@ impl Platform for Windows {
         Ok((from < file.metadata()?.len()).then_some(from))
     }
 
+    // NTFS has them (FSCTL_SET_ZERO_DATA), behind unsafe code alone.
+    fn makes_holes(&self) -> bool {
+        false
+    }
+
+    fn make_hole(&self, _file: &File, _at: u64, _length: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn sync_dir(&self, _path: &Path) -> io::Result<()> {
         // NTFS journals names; a folder cannot be opened to be synced.
         Ok(())

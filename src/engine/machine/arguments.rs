@@ -11,6 +11,11 @@ use crate::platform::Channel;
 /// QEMU's name for the machine's network.
 pub(super) const NETWORK: &str = "net";
 
+/// QEMU's object that is the guest's memory, where it is not all of it.
+const MEMORY: &str = "ram";
+/// QEMU's object that is the memory with the node's root file system.
+pub const SYSTEM: &str = "system";
+
 /// The port of the node's SSH server.
 pub const SSH_PORT: u16 = 22;
 
@@ -70,6 +75,15 @@ impl Architecture {
         match self {
             Self::Amd64 => false,
             Self::Arm64 | Self::Riscv64 => true,
+        }
+    }
+
+    /// Where the guest's memory begins (`hw/arm/virt.c` and `hw/riscv/virt.c` of QEMU). That of a PC has holes.
+    fn memory_base(self) -> u64 {
+        match self {
+            Self::Amd64 => 0,
+            Self::Arm64 => 1 << 30,
+            Self::Riscv64 => 2 << 30,
         }
     }
 
@@ -146,6 +160,9 @@ pub struct MachineArguments {
     pub kernel_arguments: String,
     /// The node's root file system, shared by all machines.
     pub system: PathBuf,
+    /// How many bytes that has, where the guest finds it in its memory: whatever programs it has running from there, this host has
+    /// once for all machines, and none of it is in the machine's state. None: it is a disk.
+    pub system_memory: Option<u64>,
     /// The cluster's data, qcow2.
     pub data: PathBuf,
     /// How fast they are.
@@ -189,6 +206,13 @@ impl MachineArguments {
         })
     }
 
+    /// Where in the guest's memory the node's root file system is, and how long it is, where a device tree has to say so.
+    #[must_use]
+    pub fn system_region(&self) -> Option<(u64, u64)> {
+        let length = self.system_memory.filter(|_| self.architecture.has_device_tree())?;
+        Some((self.architecture.memory_base() + (self.memory_mib << 20), length))
+    }
+
     /// QEMU's machine with its settings.
     fn machine(&self) -> String {
         let usual = self.architecture.machine();
@@ -213,14 +237,16 @@ pub fn arguments(machine: &MachineArguments) -> Vec<String> {
     option("device", "virtio-rng-pci".to_owned());
     // Memory that the guest frees is given back to this host.
     option("device", "virtio-balloon-pci,free-page-reporting=on".to_owned());
-    option(
-        "blockdev",
-        format!(
-            "driver=raw,node-name=system,read-only=on,file.driver=file,file.locking=off,file.filename={}",
-            path(&machine.system)
-        ),
-    );
-    option("device", "virtio-blk-pci,drive=system,serial=system".to_owned());
+    if machine.system_memory.is_none() {
+        option(
+            "blockdev",
+            format!(
+                "driver=raw,node-name=system,read-only=on,file.driver=file,file.locking=off,file.filename={}",
+                path(&machine.system)
+            ),
+        );
+        option("device", "virtio-blk-pci,drive=system,serial=system".to_owned());
+    }
     // What the guest has synced is on this host's disk, as writeback has it.
     option(
         "blockdev",
@@ -274,10 +300,37 @@ fn board(machine: &MachineArguments, more: &str, option: &mut impl FnMut(&str, S
     option("accel", machine.accelerator.argument());
     option("cpu", cpu(machine));
     option("smp", machine.cores.to_string());
-    option("m", format!("{}M", machine.memory_mib));
+    memory(machine, option);
     option("kernel", plain(&machine.kernel));
     option("initrd", plain(&machine.initramfs));
-    option("append", format!("console={} {}", machine.architecture.console(), machine.kernel_arguments));
+    let mut told = format!("console={} {}", machine.architecture.console(), machine.kernel_arguments);
+    if machine.system_region().is_some() {
+        // What QEMU takes for a second node of memory is none of the kernel's.
+        told.push_str(&format!(" numa=off mem={}M", machine.memory_mib));
+    }
+    option("append", told);
+}
+
+/// The guest's memory. The node's root file system is persistent memory in it, as far as its kernel is concerned: a device of its own
+/// where the machine is a PC, and else what follows the rest, where only a device tree says what it is.
+fn memory(machine: &MachineArguments, option: &mut impl FnMut(&str, String)) {
+    let Some(bytes) = machine.system_memory else {
+        return option("m", format!("{}M", machine.memory_mib));
+    };
+    let all = machine.memory_mib + bytes.div_ceil(1 << 20);
+    let file =
+        format!("memory-backend-file,id={SYSTEM},size={bytes},share=on,readonly=on,mem-path={}", path(&machine.system));
+    if machine.architecture.has_device_tree() {
+        option("m", format!("{all}M"));
+        option("object", format!("memory-backend-ram,id={MEMORY},size={}M", machine.memory_mib));
+        option("object", file);
+        option("numa", format!("node,memdev={MEMORY},cpus=0-{}", machine.cores.saturating_sub(1)));
+        option("numa", format!("node,memdev={SYSTEM}"));
+    } else {
+        option("m", format!("size={}M,maxmem={all}M", machine.memory_mib));
+        option("object", file);
+        option("device", format!("virtio-pmem-pci,memdev={SYSTEM}"));
+    }
 }
 
 fn cpu(machine: &MachineArguments) -> String {
@@ -368,6 +421,7 @@ pub(super) mod tests {
             initramfs: set.join("initramfs"),
             kernel_arguments: "quiet panic=-1".to_owned(),
             system: set.join("system.img"),
+            system_memory: None,
             data: "/data/machines/a, b/data.qcow2".into(),
             disk: DiskLimits::default(),
             console: "/data/machines/a, b/console.log".into(),
@@ -468,6 +522,25 @@ pub(super) mod tests {
             }
             insta::assert_snapshot!(format!("device_{}", profile.name), shown);
         }
+    }
+
+    #[test]
+    fn the_root_is_in_the_memory_where_files_can_be() {
+        let shown = [Architecture::Amd64, Architecture::Arm64].map(|architecture| {
+            let disk = MachineArguments { architecture, ..machine() };
+            let system_memory = Some(300 << 20);
+            let memory = MachineArguments { system_memory, device_tree: disk.device_tree.clone(), ..disk.clone() };
+            let (disk, memory) = (text(&disk), text(&memory));
+            let only = |one: &str, other: &str| {
+                let lines = one.lines().filter(|line| !other.lines().any(|there| there == *line));
+                lines.map(|line| format!("  {line}\n")).collect::<String>()
+            };
+            format!("{}\n{}in place of\n{}", architecture.name(), only(&memory, &disk), only(&disk, &memory))
+        });
+        insta::assert_snapshot!(shown.join("\n"));
+        let board = MachineArguments { architecture: Architecture::Arm64, system_memory: Some(300 << 20), ..machine() };
+        assert_eq!(board.system_region(), Some((0x1_0000_0000, 300 << 20)));
+        assert_eq!(MachineArguments { architecture: Architecture::Amd64, ..board }.system_region(), None);
     }
 
     #[test]

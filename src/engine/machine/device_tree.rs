@@ -1,7 +1,10 @@
-//! The device tree of a machine, with another model than QEMU's.
+//! The device tree of a machine, with another model than QEMU's and what it has in its memory.
 //!
 //! A flattened device tree (Devicetree Specification 0.4, chapter 5) is a header, a list of memory reservations, a block of
-//! structure and one of strings. The model is a property of the root: all else stays as QEMU made it.
+//! structure and one of strings. The model is a property of the root, persistent memory a node in it
+//! (Documentation/devicetree/bindings/pmem/pmem-region.yaml of Linux): all else stays as QEMU made it.
+
+use std::ops::Range;
 
 /// The first word of a device tree.
 const MAGIC: u32 = 0xd00d_feed;
@@ -44,8 +47,17 @@ pub enum DeviceTreeError {
     TooLarge,
 }
 
-/// The same tree with that model.
-pub fn with_model(tree: &[u8], model: &str) -> Result<Vec<u8>, DeviceTreeError> {
+/// What is other than QEMU made it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Changes<'a> {
+    /// What the machine says that it is.
+    pub model: Option<&'a str>,
+    /// Where memory begins that keeps what it has, and how many bytes it is. The root's addresses and sizes are two words long.
+    pub persistent_memory: Option<(u64, u64)>,
+}
+
+/// The same tree with these changes.
+pub fn with(tree: &[u8], changes: &Changes<'_>) -> Result<Vec<u8>, DeviceTreeError> {
     if tree.len() < HEADER || word(tree, 0)? != MAGIC {
         return Err(DeviceTreeError::NoTree);
     }
@@ -57,15 +69,34 @@ pub fn with_model(tree: &[u8], model: &str) -> Result<Vec<u8>, DeviceTreeError> 
     let tree = tree.get(..total).ok_or(DeviceTreeError::Damaged(TOTAL_SIZE))?;
     let reservations = reservations(tree)?;
     let structure = block(tree, size(tree, STRUCTURE)?, size(tree, STRUCTURE_SIZE)?)?;
-    let strings = block(tree, size(tree, STRINGS)?, size(tree, STRINGS_SIZE)?)?;
-    let structure = replaced(structure, strings, model)?;
-    assembled(tree, reservations, &structure, strings)
+    let mut strings = block(tree, size(tree, STRINGS)?, size(tree, STRINGS_SIZE)?)?.to_vec();
+    let root = root_of(structure, &strings)?;
+    let mut made = structure[..root.end].to_vec();
+    if let Some((begin, length)) = changes.persistent_memory {
+        made.extend(persistent_memory(begin, length, &mut strings)?);
+    }
+    made.extend(&structure[root.end..]);
+    if let Some(model) = changes.model {
+        let old = root.model.ok_or(DeviceTreeError::NoModel)?;
+        let name = size(&made, old.start + 8)?;
+        let new = property(name, &zero_ended(model))?;
+        made.splice(old, new);
+    }
+    assembled(tree, reservations, &made, &strings)
 }
 
-/// The block of structure with another model of the root.
-fn replaced(structure: &[u8], strings: &[u8], model: &str) -> Result<Vec<u8>, DeviceTreeError> {
+/// The root of a tree.
+struct Root {
+    /// Where its end is said.
+    end: usize,
+    /// Where its model is.
+    model: Option<Range<usize>>,
+}
+
+fn root_of(structure: &[u8], strings: &[u8]) -> Result<Root, DeviceTreeError> {
     let mut at = 0;
     let mut depth = 0_u32;
+    let mut model = None;
     loop {
         let begin = at;
         let token = word(structure, at)?;
@@ -75,32 +106,53 @@ fn replaced(structure: &[u8], strings: &[u8], model: &str) -> Result<Vec<u8>, De
                 depth += 1;
                 at = aligned(at + text(structure, at)?.len() + 1);
             }
+            END_NODE if depth == 1 => return Ok(Root { end: begin, model }),
             END_NODE if depth > 1 => depth -= 1,
-            // The properties of a node come before the nodes in it, and the root is the first.
             PROP => {
                 let length = size(structure, at)?;
                 let name = text(strings, size(structure, at + 4)?)?;
-                let end = aligned((at + 8).checked_add(length).ok_or(DeviceTreeError::Damaged(at))?);
-                let rest = structure.get(end..).ok_or(DeviceTreeError::Damaged(at))?;
-                if depth == 1 && name == b"model" {
-                    let mut value = model.as_bytes().to_vec();
-                    value.push(0);
-                    let mut new = structure[..begin].to_vec();
-                    new.extend(PROP.to_be_bytes());
-                    new.extend(u32::try_from(value.len()).map_err(|_| DeviceTreeError::TooLarge)?.to_be_bytes());
-                    new.extend(&structure[at + 4..at + 8]);
-                    new.extend(&value);
-                    new.resize(aligned(new.len()), 0);
-                    new.extend(rest);
-                    return Ok(new);
+                at = aligned((at + 8).checked_add(length).ok_or(DeviceTreeError::Damaged(at))?);
+                if at > structure.len() {
+                    return Err(DeviceTreeError::Damaged(begin));
                 }
-                at = end;
+                if depth == 1 && name == b"model" {
+                    model = Some(begin..at);
+                }
             }
             NOP => {}
-            _ if depth <= 1 => return Err(DeviceTreeError::NoModel),
             _ => return Err(DeviceTreeError::Damaged(begin)),
         }
     }
+}
+
+/// A node that says what memory keeps what it has; the names of its properties get into the strings.
+fn persistent_memory(begin: u64, length: u64, strings: &mut Vec<u8>) -> Result<Vec<u8>, DeviceTreeError> {
+    let mut name = |name: &str| {
+        let at = strings.len();
+        strings.extend(zero_ended(name));
+        at
+    };
+    let mut node = BEGIN_NODE.to_be_bytes().to_vec();
+    node.extend(zero_ended(&format!("pmem@{begin:x}")));
+    node.resize(aligned(node.len()), 0);
+    node.extend(property(name("compatible"), &zero_ended("pmem-region"))?);
+    node.extend(property(name("reg"), &[begin.to_be_bytes(), length.to_be_bytes()].concat())?);
+    node.extend(END_NODE.to_be_bytes());
+    Ok(node)
+}
+
+/// A property whose name is there in the strings.
+fn property(name: usize, value: &[u8]) -> Result<Vec<u8>, DeviceTreeError> {
+    let number = |number: usize| u32::try_from(number).map_err(|_| DeviceTreeError::TooLarge);
+    let mut property: Vec<u8> =
+        [PROP, number(value.len())?, number(name)?].into_iter().flat_map(u32::to_be_bytes).collect();
+    property.extend(value);
+    property.resize(aligned(property.len()), 0);
+    Ok(property)
+}
+
+fn zero_ended(text: &str) -> Vec<u8> {
+    [text.as_bytes(), &[0]].concat()
 }
 
 /// Header and blocks as a tree; all that is not one of them is left out.
@@ -115,6 +167,7 @@ fn assembled(old: &[u8], reservations: &[u8], structure: &[u8], strings: &[u8]) 
     place(&mut tree, STRUCTURE, HEADER + reservations.len())?;
     place(&mut tree, STRUCTURE_SIZE, structure.len())?;
     place(&mut tree, STRINGS, HEADER + reservations.len() + structure.len())?;
+    place(&mut tree, STRINGS_SIZE, strings.len())?;
     place(&mut tree, TOTAL_SIZE, HEADER + reservations.len() + structure.len() + strings.len())?;
     for block in [reservations, structure, strings] {
         tree.extend(block);
@@ -161,6 +214,10 @@ mod tests {
     use super::*;
     use crate::engine::machine::arguments::{self, Architecture, MachineArguments};
     use crate::process::Program;
+
+    fn with_model(tree: &[u8], model: &str) -> Result<Vec<u8>, DeviceTreeError> {
+        with(tree, &Changes { model: Some(model), persistent_memory: None })
+    }
 
     /// A tree with a root that has these properties, and one node with a model of its own.
     fn tree(properties: &[(&str, &[u8])]) -> Vec<u8> {
@@ -218,6 +275,39 @@ mod tests {
     }
 
     #[test]
+    fn memory_that_keeps_what_it_has_is_the_roots_last_node() {
+        let changes = Changes { model: None, persistent_memory: Some((0x1_0000_0000, 0x1200_0000)) };
+        let (before, made) = (virt(), with(&virt(), &changes).unwrap());
+        let parts = |tree: &[u8]| {
+            let part = |at, length| {
+                let begin = size(tree, at).unwrap();
+                tree[begin..begin + size(tree, length).unwrap()].to_vec()
+            };
+            (part(STRUCTURE, STRUCTURE_SIZE), part(STRINGS, STRINGS_SIZE))
+        };
+        let ((old, old_strings), (new, strings)) = (parts(&before), parts(&made));
+        assert_eq!(strings, [&old_strings[..], b"compatible\0reg\0"].concat());
+        let name = |at: usize| u32::try_from(old_strings.len() + at).unwrap().to_be_bytes();
+        let node = [
+            &BEGIN_NODE.to_be_bytes()[..],
+            b"pmem@100000000\0\0",
+            &[0, 0, 0, 3, 0, 0, 0, 12],
+            &name(0),
+            b"pmem-region\0",
+            &[0, 0, 0, 3, 0, 0, 0, 16],
+            &name(11),
+            &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0, 0, 0],
+            &END_NODE.to_be_bytes(),
+        ]
+        .concat();
+        let end = old.len() - 8;
+        assert_eq!(new, [&old[..end], &node, &old[end..]].concat());
+        assert_eq!(with(&before, &Changes::default()).unwrap(), before[..before.len() - 64]);
+        let both = Changes { model: Some("b"), ..changes };
+        assert_eq!(with(&before, &both), with_model(&made, "b"));
+    }
+
+    #[test]
     fn what_is_no_such_tree_is_refused() {
         assert_eq!(with_model(b"", "a"), Err(DeviceTreeError::NoTree));
         assert_eq!(with_model(&[0; 64], "a"), Err(DeviceTreeError::NoTree));
@@ -233,7 +323,7 @@ mod tests {
     /// What QEMU itself writes for each architecture that has a tree.
     #[tokio::test]
     #[expect(clippy::print_stderr, reason = "a skip is told to whoever runs the tests")]
-    async fn qemus_own_tree_gets_another_model() {
+    async fn qemus_own_tree_is_changed() {
         for architecture in [Architecture::Arm64, Architecture::Riscv64] {
             let Ok(program) = which::which(architecture.program()) else {
                 eprintln!("skipped: there is no {}", architecture.program());
@@ -257,6 +347,8 @@ mod tests {
             let has = |tree: &[u8], text: &[u8]| tree.windows(text.len()).any(|window| window == text);
             assert!(has(&made, b"My board\0") && !has(&tree, b"My board\0"), "{}", architecture.name());
             assert_eq!(with_model(&made, "My board").unwrap(), made);
+            let more = Changes { model: None, persistent_memory: Some((1 << 32, 1 << 28)) };
+            assert!(has(&with(&tree, &more).unwrap(), b"pmem@100000000\0"), "{}", architecture.name());
         }
     }
 
@@ -271,7 +363,7 @@ mod tests {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut damaged = whole.clone();
                 damaged[at] = value;
-                let _ = with_model(&damaged, "a");
+                let _ = with(&damaged, &Changes { model: Some("a"), persistent_memory: Some((1, 1)) });
             }
         }
     }

@@ -42,6 +42,9 @@ pub struct Manifest {
     pub kernel_version: String,
     /// What the kernel is told.
     pub kernel_arguments: String,
+    /// Whether a machine finds the root file system where it is in its memory, not on a disk alone.
+    #[serde(default)]
+    pub system_memory: bool,
     /// `sha256:` and the digest of all of it.
     pub digest: String,
     /// Its files.
@@ -120,6 +123,13 @@ impl ImageSet {
     #[must_use]
     pub fn system(&self) -> PathBuf {
         self.folder.join("system.img")
+    }
+
+    /// Bytes of the root file system, where machines find it in their memory.
+    #[must_use]
+    pub fn system_memory(&self) -> Option<u64> {
+        let file = self.manifest.files.get("system.img").filter(|_| self.manifest.system_memory);
+        file.map(|file| file.bytes)
     }
 
     /// An empty disk.
@@ -290,6 +300,7 @@ mod tests {
             kubernetes_version: "v1.37.2".to_owned(),
             kernel_version: "6.12".to_owned(),
             kernel_arguments: "quiet".to_owned(),
+            system_memory: true,
             digest: format!("sha256:{}", digest(b"all of it")),
             files: files.collect(),
         }

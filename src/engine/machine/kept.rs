@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Accelerator;
-use super::folder;
+use super::{folder, state_file};
 use crate::engine::Kept;
 use crate::platform::Platform;
 
@@ -229,18 +229,30 @@ pub struct Draft {
     pub image_id: String,
     /// QEMU's arguments, but for places.
     pub arguments: Vec<String>,
+    /// QEMU's object whose memory need not be in it, since a file has it.
+    pub left_out: Option<&'static str>,
 }
 
 /// Makes a state that was written one that counts, also after a loss of power.
 pub fn seal(files: &Files, draft: Draft, platform: &dyn Platform) -> io::Result<()> {
+    leave_out(files, &draft, platform)?;
     // What is on the disk by now need not be written while the guest waits to run on.
     File::open(&files.state)?.sync_all()?;
-    count(files, draft, platform)
+    write_key(files, draft, platform)
 }
 
 /// The same for one that may be lost: what is not as the key says is not used.
 pub fn count(files: &Files, draft: Draft, platform: &dyn Platform) -> io::Result<()> {
-    let Draft { qemu, machine, accelerator, image_id, arguments } = draft;
+    leave_out(files, &draft, platform)?;
+    write_key(files, draft, platform)
+}
+
+fn leave_out(files: &Files, draft: &Draft, platform: &dyn Platform) -> io::Result<()> {
+    draft.left_out.map_or(Ok(()), |name| state_file::leave_out(&files.state, name, platform))
+}
+
+fn write_key(files: &Files, draft: Draft, platform: &dyn Platform) -> io::Result<()> {
+    let Draft { qemu, machine, accelerator, image_id, arguments, left_out: _ } = draft;
     let key = Key {
         schema_version: SCHEMA,
         sandbar: env!("CARGO_PKG_VERSION").to_owned(),
@@ -370,7 +382,7 @@ mod tests {
         assert_eq!(read(&files).unwrap(), None, "a save that was not finished");
         assert!(summary(&files).is_none());
         let Key { qemu, machine, accelerator, image_id, arguments, .. } = key();
-        let draft = Draft { qemu, machine, accelerator, image_id, arguments };
+        let draft = Draft { qemu, machine, accelerator, image_id, arguments, left_out: None };
         seal(&files, draft, native()).unwrap();
         let sealed = read(&files).unwrap().unwrap();
         assert_eq!(sealed.disk, Stamp::of(&files.disk).unwrap());

@@ -19,8 +19,12 @@ const (
 	serialData   = "data"
 )
 
-// blockDevices is where the kernel lists disks.
-const blockDevices = "/sys/block"
+const (
+	// blockDevices is where the kernel lists disks.
+	blockDevices = "/sys/block"
+	// memoryBuses is where it lists persistent memory.
+	memoryBuses = "/sys/bus/nd/devices"
+)
 
 // findDisk returns the device of the disk with this serial number.
 func findDisk(folder, serial string) (string, error) {
@@ -35,6 +39,38 @@ func findDisk(folder, serial string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("no disk has the serial number %q: the machine has to be given one", serial)
+}
+
+// systemDevice returns the device with the image's file system and the options to mount it with: memory that the host has
+// of the image's file, which programs run in without a copy of the machine's own, or else a disk.
+func systemDevice(disks, buses string) (device, options string, err error) {
+	if err := awaitMemory(buses); err != nil {
+		return "", "", err
+	}
+	memory, err := filepath.Glob(filepath.Join(disks, "pmem*"))
+	if err != nil {
+		return "", "", err
+	}
+	if len(memory) > 0 {
+		return filepath.Join("/dev", filepath.Base(memory[0])), "dax=always", nil
+	}
+	device, err = findDisk(disks, serialSystem)
+	return device, "", err
+}
+
+// awaitMemory waits until the kernel has looked at all persistent memory, which it does beside what loads its modules.
+func awaitMemory(buses string) error {
+	// Whoever reads them waits (drivers/nvdimm/bus.c of the kernel).
+	waits, err := filepath.Glob(filepath.Join(buses, "ndbus*", "wait_probe"))
+	if err != nil {
+		return err
+	}
+	for _, wait := range waits {
+		if _, err := os.ReadFile(wait); err != nil {
+			return fmt.Errorf("wait for the image's memory: %w", err)
+		}
+	}
+	return nil
 }
 
 // superblock is what counts here of a file system ext4, after the kernel's Documentation/filesystems/ext4/super.rst.

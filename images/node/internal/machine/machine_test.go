@@ -80,6 +80,27 @@ func TestFindDisk(t *testing.T) {
 	}
 }
 
+func TestSystemDevice(t *testing.T) {
+	disks := map[string]string{"vda/serial": "system\n", "vdb/serial": "data"}
+	none := t.TempDir()
+	if device, options, err := systemDevice(tree(t, disks), none); err != nil || device != "/dev/vda" || options != "" {
+		t.Errorf("a disk: %q, %q, %v", device, options, err)
+	}
+	disks["pmem0/size"] = "1\n"
+	buses := tree(t, map[string]string{"ndbus0/wait_probe": "1\n"})
+	if device, options, err := systemDevice(tree(t, disks), buses); err != nil || device != "/dev/pmem0" || options != "dax=always" {
+		t.Errorf("memory: %q, %q, %v", device, options, err)
+	}
+	// The kernel says nothing of what it has not looked at.
+	unread := tree(t, map[string]string{"ndbus0/wait_probe/x": ""})
+	if _, _, err := systemDevice(tree(t, disks), unread); err == nil || !strings.Contains(err.Error(), "memory") {
+		t.Errorf("error %v", err)
+	}
+	if _, _, err := systemDevice(none, none); err == nil || !strings.Contains(err.Error(), `"system"`) {
+		t.Errorf("nothing: %v", err)
+	}
+}
+
 func TestFindPort(t *testing.T) {
 	folder := tree(t, map[string]string{
 		"vport1p1/name": "dev.sandbar.log\n", "vport1p2/name": control.PortName + "\n", "vport1p3/dev": "1:2\n",

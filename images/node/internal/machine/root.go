@@ -53,7 +53,7 @@ func mountKernel() error {
 // mountSystem puts the root together: the image's disk, which is never written, and above it memory that takes what is
 // written and is gone with the machine.
 func mountSystem() error {
-	device, err := findDisk(blockDevices, serialSystem)
+	device, options, err := systemDevice(blockDevices, memoryBuses)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func mountSystem() error {
 			return err
 		}
 	}
-	if err := unix.Mount(device, systemPoint, "ext4", unix.MS_RDONLY|unix.MS_NOATIME, ""); err != nil {
+	if err := unix.Mount(device, systemPoint, "ext4", unix.MS_RDONLY|unix.MS_NOATIME, options); err != nil {
 		return fmt.Errorf("mount the image's disk %s: %w", device, err)
 	}
 	if err := unix.Mount("changes", changesPoint, "tmpfs", 0, "mode=0755"); err != nil {

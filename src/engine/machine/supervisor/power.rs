@@ -14,7 +14,7 @@ use super::run::quit;
 use super::{COMMAND, Machine, Qemu, Supervised};
 use crate::engine::machine::accelerator::Candidate;
 use crate::engine::machine::arguments::{Accelerator, MachineArguments, arguments, device_tree_arguments};
-use crate::engine::machine::device_tree;
+use crate::engine::machine::device_tree::{self, Changes};
 use crate::engine::machine::folder::{self, Powered};
 use crate::engine::machine::image_set::ImageSet;
 use crate::engine::machine::kept;
@@ -167,6 +167,7 @@ impl Machine<'_> {
             kernel: image.kernel(),
             initramfs: image.initramfs(),
             system: image.system(),
+            system_memory: image.system_memory().filter(|_| platform.makes_holes()),
             kernel_arguments: image.manifest.kernel_arguments.clone(),
             data: folder.disk(),
             disk: hardware.map(|hardware| hardware.disk.clone()).unwrap_or_default(),
@@ -180,11 +181,12 @@ impl Machine<'_> {
         })
     }
 
-    /// The device tree of a machine that has one and says that it is something else than QEMU's: QEMU's own but for that.
+    /// The device tree of a machine that has one and something in it that QEMU's has not: QEMU's own but for that.
     async fn device_tree(&self, program: &Path, machine: &MachineArguments) -> Result<Option<PathBuf>, String> {
-        let Some(model) = machine.model.as_ref().filter(|_| machine.architecture.has_device_tree()) else {
+        let changes = Changes { model: machine.model.as_deref(), persistent_memory: machine.system_region() };
+        if !machine.architecture.has_device_tree() || changes == Changes::default() {
             return Ok(None);
-        };
+        }
         let failed =
             |error: &dyn std::error::Error| format!("the machine's device tree cannot be made: {}", chain(error));
         let file = self.supervised.folder.device_tree();
@@ -194,7 +196,7 @@ impl Machine<'_> {
         let written = tokio::time::timeout(QEMU, qemu.output()).await;
         written.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         let tree = fs_err::read(&file).map_err(|error| failed(&error))?;
-        let tree = device_tree::with_model(&tree, model).map_err(|error| failed(&error))?;
+        let tree = device_tree::with(&tree, &changes).map_err(|error| failed(&error))?;
         fs_err::write(&file, tree).map_err(|error| failed(&error))?;
         Ok(Some(file))
     }

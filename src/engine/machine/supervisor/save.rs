@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::run::{answered, quit, set_clock};
 use super::{COMMAND, Machine, Qemu, Supervised};
+use crate::engine::machine::arguments::SYSTEM;
 use crate::engine::machine::control::{FromGuest, SHRINKS, ToGuest};
 use crate::engine::machine::image_set::ImageSet;
 use crate::engine::machine::kept::{self, Build, Draft, Files, Stamp};
@@ -101,6 +102,7 @@ impl Machine<'_> {
             accelerator,
             image_id: self.record.image_id.clone(),
             arguments: machine.essence(),
+            left_out: machine.system_memory.map(|_| SYSTEM),
         })
     }
 
