@@ -461,7 +461,14 @@ fn stop_and_start(suite: &Suite) -> Outcome {
         assert!(!suite.file(file).exists(), "{file} is void");
     }
     // Whoever watched before it stopped goes on, too: the scheduler and kubelet.
-    pod("after")
+    pod("after")?;
+    // The file is removed once the machine had its first moments.
+    let begun = Instant::now();
+    while suite.file("kept.used").exists() {
+        assert!(begun.elapsed() < PATIENCE, "the state that was used stays");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 /// A cluster that starts from nothing, with its data, and says why.

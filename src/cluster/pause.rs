@@ -40,6 +40,7 @@ pub async fn unpause(host: &Host<'_>, name: &ClusterName, timeout: Duration) -> 
         name,
         addresses: &found.addresses,
         limit: Limit::new(timeout),
+        goes_on: true,
     };
     wait.until_ready(&mut None).await?;
     Ok(frozen)

@@ -69,6 +69,8 @@ pub(super) struct Wait<'a> {
     pub name: &'a ClusterName,
     pub addresses: &'a Addresses,
     pub limit: Limit,
+    /// Whether everything ran already, and goes on from where it was.
+    pub goes_on: bool,
 }
 
 impl Wait<'_> {
@@ -76,6 +78,9 @@ impl Wait<'_> {
     pub(super) async fn until_ready(&self, last: &mut Option<StatusReport>) -> Result<Ready, ClusterError> {
         self.engine.reach_node(&self.name.resource()).await?;
         let node = reporter::phase(self.host.reporter, "node", "Node becomes healthy");
+        if self.goes_on {
+            self.api_first().await;
+        }
         let healthy = self.healthy(&node, last);
         let (status, entry) = tokio::try_join!(healthy, self.entry())?;
         let mut phases = vec![took("node", node.done())];
@@ -88,7 +93,7 @@ impl Wait<'_> {
         let id = status.node.cluster_id.as_str();
         let (http, https) = (self.addresses.http_place(), self.addresses.https_place());
         let (api, http, https) = tokio::try_join!(
-            self.probe(|deadline| self.prober.api(&self.addresses.api, &trust, deadline)),
+            self.probe(|deadline| self.prober.api(&self.addresses.api, Some(&trust), deadline)),
             self.probe(|deadline| self.prober.ingress(&http, false, id, deadline)),
             self.probe(|deadline| self.prober.ingress(&https, true, id, deadline)),
         )?;
@@ -98,6 +103,22 @@ impl Wait<'_> {
         }
         phases.push(took("laptop", laptop.done()));
         Ok(Ready { status, entry, phases })
+    }
+
+    /// Gives the API server its first moments for itself. Looking at the node starts programs in it, which in a machine under
+    /// emulation are translated for as long as the API takes to answer, and keep it from that.
+    async fn api_first(&self) {
+        let until = Instant::now() + PROBE.min(self.limit.left());
+        while let Err(error) =
+            self.prober.api(&self.addresses.api, None, until.saturating_duration_since(Instant::now())).await
+        {
+            if Instant::now() + AGAIN >= until {
+                // The node says why.
+                tracing::debug!(%error, "the API does not answer at once");
+                return;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     async fn healthy(

@@ -27,7 +27,7 @@ impl FakeProber {
 
 #[async_trait]
 impl Prober for FakeProber {
-    async fn api(&self, server: &str, _trust: &ApiTrust, _deadline: Duration) -> Result<(), ProbeError> {
+    async fn api(&self, server: &str, _trust: Option<&ApiTrust>, _deadline: Duration) -> Result<(), ProbeError> {
         let target = format!("{server}/readyz");
         match self.probes(&target)?.api_fails {
             Some(reason) => Err(ProbeError::NoAnswer { target, reason }),

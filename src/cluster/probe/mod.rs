@@ -43,8 +43,9 @@ pub struct ApiTrust {
 /// Asks a cluster from the laptop's side. One implementation over the network, one for the fake engine.
 #[async_trait]
 pub trait Prober: Send + Sync {
-    /// One `GET /readyz` at `server` (`https://127.0.0.1:6443`): fine when it says 200.
-    async fn api(&self, server: &str, trust: &ApiTrust, deadline: Duration) -> Result<(), ProbeError>;
+    /// One `GET /readyz` at `server` (`https://127.0.0.1:6443`): fine when it says 200. Without trust it is told nothing, and may be
+    /// anybody.
+    async fn api(&self, server: &str, trust: Option<&ApiTrust>, deadline: Duration) -> Result<(), ProbeError>;
     /// One request for the health host at a forwarded ingress port (`HOST:PORT`); fine when the cluster's own ID comes back.
     async fn ingress(&self, place: &str, tls: bool, cluster_id: &str, deadline: Duration) -> Result<(), ProbeError>;
 }

@@ -119,6 +119,7 @@ impl Attempt<'_> {
             name: &self.spec.name,
             addresses: &addresses,
             limit: Limit::new(self.time(engine.as_ref()).await),
+            goes_on: node.is_some_and(|node| node.kept.is_some()),
         };
         let ready = tokio::select! {
             biased;

@@ -184,7 +184,8 @@ impl MachineFolder {
     /// The state that it was stopped with.
     #[must_use]
     pub fn kept(&self) -> Files {
-        Files { key: self.data.join("kept.json"), state: self.data.join("kept.state"), disk: self.disk() }
+        let file = |name: &str| self.data.join(name);
+        Files { key: file("kept.json"), state: file("kept.state"), disk: self.disk(), used: file("kept.used") }
     }
 
     /// What its serial console showed.

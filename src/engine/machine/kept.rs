@@ -38,6 +38,8 @@ pub struct Files {
     pub state: PathBuf,
     /// The disk that it is of.
     pub disk: PathBuf,
+    /// What was a state until a machine went on from it.
+    pub used: PathBuf,
 }
 
 /// Of what a state is. All of it has to be the same for the state to be used.
@@ -274,12 +276,23 @@ pub fn void(files: &Files, platform: &dyn Platform) -> io::Result<()> {
     files.key.parent().map_or(Ok(()), |parent| platform.sync_dir(parent))
 }
 
+/// Puts a state that was used out of the way, which is done at once; [`clear`] removes it.
+pub fn retire(files: &Files) -> io::Result<()> {
+    fs_err::rename(&files.state, &files.used)
+}
+
+/// Removes a state that was used. It takes a few tenths of a second of one core, since most of it is in this host's memory.
+pub fn clear(files: &Files) -> io::Result<()> {
+    folder::remove(&files.used)
+}
+
 /// Removes a state, and what is left of one that was not finished.
 pub fn discard(files: &Files, platform: &dyn Platform) -> io::Result<()> {
     if files.key.exists() {
         void(files, platform)?;
     }
-    folder::remove(&files.state)
+    folder::remove(&files.state)?;
+    clear(files)
 }
 
 #[cfg(test)]
@@ -391,8 +404,14 @@ mod tests {
         assert_eq!(read(&files).unwrap(), None);
         std::fs::write(&files.key, "{").unwrap();
         assert!(read(&files).is_err());
+        retire(&files).unwrap();
+        assert!(!files.state.exists() && files.used.exists());
+        std::fs::write(&files.state, "another").unwrap();
+        clear(&files).unwrap();
+        assert!(files.state.exists() && !files.used.exists(), "what was kept since stays");
+        retire(&files).unwrap();
         discard(&files, native()).unwrap();
-        assert!(!files.key.exists() && !files.state.exists());
+        assert!(!files.key.exists() && !files.state.exists() && !files.used.exists());
         discard(&files, native()).unwrap();
     }
 }

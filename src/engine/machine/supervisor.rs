@@ -18,6 +18,7 @@ use self::restore::Restored;
 use super::accelerator::{Candidate, Tried, candidates};
 use super::arguments::{Accelerator, Architecture};
 use super::folder::{self, MachineFolder, MachineRecord, Meant, Places, Powered};
+use super::kept;
 use super::programs::Programs;
 use super::qmp::{Qmp, QmpEvent};
 use super::wire::{Answer, State, Status};
@@ -125,7 +126,7 @@ pub async fn supervise(supervised: Supervised) -> Result<(), SupervisorError> {
     let (code, reason) = machine.keep().await;
     machine.record.meant = Meant::Ended { code };
     let written = folder::write(&folder.node(), &machine.record);
-    let removed = folder::remove(&folder.powered());
+    let removed = folder::remove(&folder.powered()).and_then(|()| kept::clear(&folder.kept()));
     machine.status.send_modify(|status| {
         status.state = State::Ended { code, reason };
         status.process = None;

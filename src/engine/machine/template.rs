@@ -126,7 +126,8 @@ impl Draft {
 }
 
 fn files(folder: &Path) -> Files {
-    Files { key: folder.join("key.json"), state: folder.join("state"), disk: folder.join("data.qcow2") }
+    let file = |name: &str| folder.join(name);
+    Files { key: file("key.json"), state: file("state"), disk: file("data.qcow2"), used: file("used") }
 }
 
 /// Removes those beside it that were not used for longest, and what supervisors that were killed left of theirs.

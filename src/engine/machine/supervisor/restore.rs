@@ -191,8 +191,8 @@ impl Machine<'_> {
         if let Err(error) = folder::write(&folder.powered(), &qemu.powered) {
             tracing::debug!(%error, "another supervisor would not take it over");
         }
-        if let Err(error) = kept::discard(files, *platform) {
-            tracing::warn!(%error, "a state that was used stays");
+        if let Err(error) = kept::retire(files) {
+            tracing::warn!(%error, "a state that was used is in the way of the next");
         }
         Ok(())
     }
@@ -200,6 +200,7 @@ impl Machine<'_> {
     /// Notes that a part of going on from a state is done.
     pub(super) fn passed(&self, name: &str, begun: Instant) {
         let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(millis, name, "on the way from a kept state");
         self.status.send_modify(|status| status.phases.push((name.to_owned(), millis)));
     }
 }

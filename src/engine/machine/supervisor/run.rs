@@ -13,7 +13,7 @@ use crate::engine::machine::arguments::Accelerator;
 use crate::engine::machine::control::{self, Boot, BootNetwork, BootSsh, FromGuest, Identity, Moment, ToGuest, Whose};
 use crate::engine::machine::folder;
 use crate::engine::machine::forwards::{self, ForwardError};
-use crate::engine::machine::kept::Draft;
+use crate::engine::machine::kept::{self, Draft};
 use crate::engine::machine::keys::{Keys, KeysError};
 use crate::engine::machine::qmp::QmpError;
 use crate::engine::machine::random;
@@ -27,6 +27,8 @@ const TRANSLATED_LIFE: Duration = Duration::from_mins(2);
 const OFF: Duration = Duration::from_secs(25);
 /// How often this host's clocks are compared.
 const CLOCK: Duration = Duration::from_secs(2);
+/// How long after a machine went on from a state that is removed, so that it does not take a core from the machine's first moments.
+const FIRST_MOMENTS: Duration = Duration::from_secs(10);
 /// By how much they go apart when this host slept or its clock was set.
 const JUMP: Duration = Duration::from_secs(1);
 
@@ -48,6 +50,7 @@ impl Machine<'_> {
         let patience = if translated { self.speeds().scaled(TRANSLATED_LIFE, self.kind(&qemu)) } else { LIFE };
         let mut sign = Some(begun + patience).filter(|_| !boots_no_more);
         let mut off: Option<(Instant, i64)> = None;
+        let mut used = Some(begun + FIRST_MOMENTS).filter(|_| boots_no_more);
         let mut clock = tokio::time::interval(CLOCK);
         let mut before = (SystemTime::now(), Instant::now());
         let mut line = Vec::new();
@@ -92,6 +95,9 @@ impl Machine<'_> {
                         set_clock(&mut qemu).await;
                     }
                     before = now;
+                    if used.take_if(|until| *until <= now.1).is_some() {
+                        self.clear_used();
+                    }
                 }
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     if off.is_some() {
@@ -108,6 +114,16 @@ impl Machine<'_> {
                 }
             }
         }
+    }
+
+    /// Removes the state that the machine went on from, beside everything else.
+    fn clear_used(&self) {
+        let files = self.supervised.folder.kept();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = kept::clear(&files) {
+                tracing::warn!(%error, "a state that was used stays");
+            }
+        });
     }
 
     fn speeds(&self) -> Speeds {
