@@ -33,8 +33,9 @@ const CLUSTER: &str = "device";
 const TWIN: &str = "twin";
 /// The folder of its machine.
 const MACHINE: &str = "sandbar-device";
-/// The board that it is, and what of it is left out to be quicker.
-const BOARD: [&str; 7] = ["--device", "raspberry-pi-4", "--cpus", "2", "--memory", "3Gi", "--emulate-binaries"];
+/// The board that it is, and what of it is left out to be quicker. Its memory is an odd number of MiB: the root file system, which follows
+/// it, begins at an even one.
+const BOARD: [&str; 7] = ["--device", "raspberry-pi-4", "--cpus", "2", "--memory", "3073Mi", "--emulate-binaries"];
 /// How long a command may take where everything is translated.
 const TIMEOUT: &str = "6m";
 /// How long what needs no look is waited for.

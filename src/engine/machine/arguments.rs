@@ -210,7 +210,13 @@ impl MachineArguments {
     #[must_use]
     pub fn system_region(&self) -> Option<(u64, u64)> {
         let length = self.system_memory.filter(|_| self.architecture.has_device_tree())?;
-        Some((self.architecture.memory_base() + (self.memory_mib << 20), length))
+        Some((self.architecture.memory_base() + (self.memory_before_system() << 20), length))
+    }
+
+    /// How many MiB of memory are before it: the machine's own, and one that nobody has where those are odd. The kernel maps persistent memory
+    /// from multiples of 2 MiB alone.
+    fn memory_before_system(&self) -> u64 {
+        self.memory_mib.next_multiple_of(2)
     }
 
     /// QEMU's machine with its settings.
@@ -326,12 +332,13 @@ fn memory(machine: &MachineArguments, option: &mut impl FnMut(&str, String)) {
     let Some(bytes) = machine.system_memory else {
         return option("m", format!("{}M", machine.memory_mib));
     };
-    let all = machine.memory_mib + bytes.div_ceil(1 << 20);
+    let before = machine.memory_before_system();
+    let all = before + bytes.div_ceil(1 << 20);
     let file =
         format!("memory-backend-file,id={SYSTEM},size={bytes},share=on,readonly=on,mem-path={}", path(&machine.system));
     if machine.architecture.has_device_tree() {
         option("m", format!("{all}M"));
-        option("object", format!("memory-backend-ram,id={MEMORY},size={}M", machine.memory_mib));
+        option("object", format!("memory-backend-ram,id={MEMORY},size={before}M"));
         option("object", file);
         option("numa", format!("node,memdev={MEMORY},cpus=0-{}", machine.cores.saturating_sub(1)));
         option("numa", format!("node,memdev={SYSTEM}"));
@@ -549,6 +556,13 @@ pub(super) mod tests {
         insta::assert_snapshot!(shown.join("\n"));
         let board = MachineArguments { architecture: Architecture::Arm64, system_memory: Some(300 << 20), ..machine() };
         assert_eq!(board.system_region(), Some((0x1_0000_0000, 300 << 20)));
+        let odd = MachineArguments { memory_mib: 1001, ..board.clone() };
+        assert_eq!(odd.system_region(), Some(((1 << 30) + (1002 << 20), 300 << 20)));
+        let list = arguments(&odd).join(" ");
+        assert!(
+            list.contains("-m 1302M -object memory-backend-ram,id=ram,size=1002M") && list.contains(" mem=1001M"),
+            "{list}"
+        );
         assert_eq!(MachineArguments { architecture: Architecture::Amd64, ..board }.system_region(), None);
     }
 
