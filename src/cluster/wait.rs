@@ -93,9 +93,9 @@ impl Wait<'_> {
         let id = status.node.cluster_id.as_str();
         let (http, https) = (self.addresses.http_place(), self.addresses.https_place());
         let (api, http, https) = tokio::try_join!(
-            self.probe(|deadline| self.prober.api(&self.addresses.api, Some(&trust), deadline)),
-            self.probe(|deadline| self.prober.ingress(&http, false, id, deadline)),
-            self.probe(|deadline| self.prober.ingress(&https, true, id, deadline)),
+            self.probe(self.limit, |deadline| self.prober.api(&self.addresses.api, Some(&trust), deadline)),
+            self.probe(self.limit, |deadline| self.prober.ingress(&http, false, id, deadline)),
+            self.probe(self.limit, |deadline| self.prober.ingress(&https, true, id, deadline)),
         )?;
         // All have the same deadline: the first in this order is the one to name.
         if let Some(unanswered) = api.or(http).or(https) {
@@ -108,16 +108,11 @@ impl Wait<'_> {
     /// Gives the API server its first moments for itself. Looking at the node starts programs in it, which in a machine under
     /// emulation are translated for as long as the API takes to answer, and keep it from that.
     async fn api_first(&self) {
-        let until = Instant::now() + PROBE.min(self.limit.left());
-        while let Err(error) =
-            self.prober.api(&self.addresses.api, None, until.saturating_duration_since(Instant::now())).await
-        {
-            if Instant::now() + AGAIN >= until {
-                // The node says why.
-                tracing::debug!(%error, "the API does not answer at once");
-                return;
-            }
-            tokio::time::sleep(AGAIN).await;
+        let moment = Limit::new(PROBE.min(self.limit.left()));
+        let answered = self.probe(moment, |deadline| self.prober.api(&self.addresses.api, None, deadline)).await;
+        // Why it does not, the node says.
+        if !matches!(answered, Ok(None)) {
+            tracing::debug!(?answered, "the API does not answer at once");
         }
     }
 
@@ -211,12 +206,12 @@ impl Wait<'_> {
     }
 
     /// Asks until there is an answer; what did not answer in time is returned in words.
-    async fn probe<F>(&self, ask: impl Fn(Duration) -> F) -> Result<Option<String>, ClusterError>
+    async fn probe<F>(&self, limit: Limit, ask: impl Fn(Duration) -> F) -> Result<Option<String>, ClusterError>
     where
         F: Future<Output = Result<(), ProbeError>>,
     {
         loop {
-            let left = self.limit.left();
+            let left = limit.left();
             match ask(PROBE.min(left.max(AGAIN))).await {
                 Ok(()) => return Ok(None),
                 Err(error @ ProbeError::SomeoneElse { .. }) => return Err(error.into()),

@@ -10,7 +10,7 @@ use crate::cluster::changes::effective;
 use crate::cluster::config_problem::ConfigProblem;
 use crate::cluster::host::Host;
 use crate::cluster::node_spec::digest;
-use crate::cluster::plan::{Goal, plan};
+use crate::cluster::plan::{Goal, Step, plan};
 use crate::cluster::probe::Prober;
 use crate::cluster::wait::{Limit, PhaseTime, Ready, Wait, took};
 use crate::cluster::{Addresses, ClusterError, failure_report, kubeconfig, node_image, undo};
@@ -119,7 +119,7 @@ impl Attempt<'_> {
             name: &self.spec.name,
             addresses: &addresses,
             limit: Limit::new(self.time(engine.as_ref()).await),
-            goes_on: node.is_some_and(|node| node.kept.is_some()),
+            goes_on: !steps.contains(&Step::RemoveNode) && node.is_some_and(|node| node.kept.is_some()),
         };
         let ready = tokio::select! {
             biased;
