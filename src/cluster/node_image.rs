@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::image_source::{Choice, Seen, Source, choose};
 use super::{ClusterError, Host};
 use crate::artifact::{self, ArtifactError, Cache, Fetch, NodeKind, Release};
-use crate::engine::machine::arguments::Architecture;
+use crate::engine::machine::architecture::Architecture;
 use crate::engine::{Engine, EngineError, ImageInfo, LABEL_CONTRACT, NodeState, Reader};
 use crate::image;
 use crate::node::{CONTRACT_VERSION, WarningReport};

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DiskLimits, Link};
-use crate::engine::machine::arguments::Architecture;
+use crate::engine::machine::architecture::Architecture;
 use crate::spec::Memory;
 
 /// A device that a machine can play.

@@ -4,6 +4,7 @@
 //! ([`supervisor`]). The engine asks that one, and runs programs over the machine's SSH server.
 
 pub mod accelerator;
+pub mod architecture;
 pub mod arguments;
 pub mod control;
 pub mod device_tree;
@@ -35,7 +36,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_util::io::SyncIoBridge;
 
-use self::arguments::{Accelerator, Architecture};
+use self::architecture::Architecture;
+use self::arguments::Accelerator;
 use self::control::BootFile;
 pub use self::folder::Places;
 use self::folder::{MachineFolder, MachineRecord, Meant, Owned, Powered};

@@ -157,7 +157,7 @@ pub struct Hardware {
     /// The name of the device.
     pub device: String,
     /// The architecture.
-    pub architecture: machine::arguments::Architecture,
+    pub architecture: machine::architecture::Architecture,
     /// QEMU's model of the processor; none: the best that there is.
     pub cpu: Option<String>,
     /// What it says that it is; none: what QEMU's machine is.
@@ -646,7 +646,7 @@ impl EngineError {
     /// The same for whoever wants a machine of that architecture: where there is no QEMU at all, its program is the one that is
     /// missed.
     #[must_use]
-    pub fn for_architecture(self, architecture: Option<machine::arguments::Architecture>) -> Self {
+    pub fn for_architecture(self, architecture: Option<machine::architecture::Architecture>) -> Self {
         match (self, architecture) {
             (Self::NoQemu { .. }, Some(architecture)) => Self::NoQemu { program: architecture.program() },
             (error, _) => error,

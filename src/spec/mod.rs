@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::device::Device;
-use crate::engine::machine::arguments::Architecture;
+use crate::engine::machine::architecture::Architecture;
 
 pub use self::file::{
     API_VERSION, ClusterFile, ConfigEntry, ExtraPort, FileError, FileMetadata, FileNetwork, FilePorts, FileResources,

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use sandbar::engine::machine::arguments::Architecture;
+use sandbar::engine::machine::architecture::Architecture;
 
 /// The set of an architecture, where QEMU can run it here; the error says what is missing.
 pub fn find(architecture: &str) -> Result<PathBuf, String> {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::arguments::{Accelerator, Architecture};
+use super::architecture::Architecture;
+use super::arguments::Accelerator;
 use super::folder;
 use crate::platform::Platform;
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::architecture::Architecture;
 use super::{control, migration};
 use crate::device::DiskLimits;
 use crate::engine::PortForward;
@@ -18,82 +19,6 @@ pub const SYSTEM: &str = "system";
 
 /// The port of the node's SSH server.
 pub const SSH_PORT: u16 = 22;
-
-/// An architecture of machines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Architecture {
-    /// `x86_64`.
-    Amd64,
-    /// `aarch64`.
-    Arm64,
-    /// RISC-V with 64 bits.
-    Riscv64,
-}
-
-impl Architecture {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Amd64, Self::Arm64, Self::Riscv64];
-
-    /// The architecture of that name, as images have it.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|architecture| architecture.name() == name)
-    }
-
-    /// Its name, as images have it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Amd64 => "amd64",
-            Self::Arm64 => "arm64",
-            Self::Riscv64 => "riscv64",
-        }
-    }
-
-    /// The program that emulates it.
-    #[must_use]
-    pub fn program(self) -> &'static str {
-        match self {
-            Self::Amd64 => "qemu-system-x86_64",
-            Self::Arm64 => "qemu-system-aarch64",
-            Self::Riscv64 => "qemu-system-riscv64",
-        }
-    }
-
-    /// QEMU's machine for it. PCI and virtio alone: no board has less to emulate.
-    fn machine(self) -> &'static str {
-        match self {
-            Self::Amd64 => "q35,vmport=off,hpet=off",
-            Self::Arm64 | Self::Riscv64 => "virt",
-        }
-    }
-
-    /// Whether its machine is described to the guest by a device tree; else it is by tables of the firmware.
-    #[must_use]
-    pub fn has_device_tree(self) -> bool {
-        match self {
-            Self::Amd64 => false,
-            Self::Arm64 | Self::Riscv64 => true,
-        }
-    }
-
-    /// Where the guest's memory begins (`hw/arm/virt.c` and `hw/riscv/virt.c` of QEMU). That of a PC has holes.
-    fn memory_base(self) -> u64 {
-        match self {
-            Self::Amd64 => 0,
-            Self::Arm64 => 1 << 30,
-            Self::Riscv64 => 2 << 30,
-        }
-    }
-
-    fn console(self) -> &'static str {
-        match self {
-            Self::Arm64 => "ttyAMA0",
-            Self::Amd64 | Self::Riscv64 => "ttyS0",
-        }
-    }
-}
 
 /// What runs a guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -212,7 +212,8 @@ fn aligned(at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::machine::arguments::{self, Architecture, MachineArguments};
+    use crate::engine::machine::architecture::Architecture;
+    use crate::engine::machine::arguments::{self, MachineArguments};
     use crate::process::Program;
 
     fn with_model(tree: &[u8], model: &str) -> Result<Vec<u8>, DeviceTreeError> {

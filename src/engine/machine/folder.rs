@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::arguments::{Accelerator, Architecture};
+use super::architecture::Architecture;
+use super::arguments::Accelerator;
 use super::control::BootFile;
 use super::kept::Files;
 use crate::engine::{Hardware, Labels, PortForward};

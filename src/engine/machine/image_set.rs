@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::arguments::Architecture;
+use super::architecture::Architecture;
 use super::folder::{self, Places};
 use crate::engine::{ImageInfo, LABEL_CONTRACT, LABEL_VERSION, Labels};
 

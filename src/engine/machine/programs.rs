@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::arguments::Architecture;
+use super::architecture::Architecture;
 use crate::engine::EngineError;
 
 /// Where QEMU's programs are looked for.

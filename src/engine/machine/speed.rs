@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::arguments::Architecture;
+use super::architecture::Architecture;
 use super::folder::{self, Places};
 use crate::platform::Platform;
 

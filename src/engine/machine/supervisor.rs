@@ -16,7 +16,8 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use self::restore::Restored;
 use super::accelerator::{Candidate, Tried, candidates};
-use super::arguments::{Accelerator, Architecture};
+use super::architecture::Architecture;
+use super::arguments::Accelerator;
 use super::folder::{self, MachineFolder, MachineRecord, Meant, Places, Powered};
 use super::kept;
 use super::programs::Programs;
